@@ -1,0 +1,87 @@
+"""`init`, `clear` and `check`: commands that look after the store."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ckpt._cli.options import Name
+from ckpt._cli.screen import say, write
+from ckpt.errors import UsageError
+
+if TYPE_CHECKING:
+    from ckpt._model.record import Header
+
+Keep = Annotated[int | None, typer.Option("--keep", metavar="N", min=0, help="Keep the newest N captures of each name.")]
+OlderThan = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Only captures older than that: 7d, 12h, 30m.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def init() -> None:
+    """Make a store, .pyckpt, in this directory; or the one that --ckpt-dir names.
+
+    Harmless when it is there. The store keeps itself out of git, and nobody else can read it.
+    """
+    import os
+
+    from ckpt._cli.stores import located
+    from ckpt._store.location import DIRECTORY, create
+
+    location = located()
+    path = location.path if location.found_by == "option" else os.path.abspath(DIRECTORY)
+    create(path)
+    write(path)
+
+
+def clear(name: Name = None, yes: Yes = False, keep: Keep = None, older_than: OlderThan = None) -> None:
+    """Delete captures: those of a name, one by its id, or all of them.
+
+    All of them only with --yes or after asking. Captures that are still running stay, unless an id means one.
+    """
+    from ckpt._cli.stores import matching, opened
+    from ckpt._cli.text import parse_age, plural
+
+    store = opened()
+    chosen = _ended(matching(store, name), name)
+    if older_than is not None:
+        limit = time.time() - parse_age(older_than)
+        chosen = [header for header in chosen if header.time < limit]
+    if keep is not None:
+        chosen = _beyond(chosen, keep)
+    if name is None and keep is None and older_than is None and chosen and not yes:
+        _ask(f"Delete all {plural(len(chosen), 'capture')} in {store.path}?")
+    say(f"{plural(store.clear([header.id for header in chosen]), 'capture')} deleted")
+
+
+def check() -> None:
+    """Say what in the store is damaged, missing or left over; exit code 1 when there is something."""
+    from ckpt._cli.report import findings
+    from ckpt._cli.stores import opened
+
+    found = findings(opened().check())
+    for line in found:
+        write(line)
+    say("1 finding" if len(found) == 1 else f"{len(found) or 'no'} findings")
+    raise typer.Exit(1 if found else 0)
+
+
+def _ended(headers: list[Header], name: str | None) -> list[Header]:
+    return [header for header in headers if header.status != "running" or (name is not None and header.id.startswith(name))]
+
+
+def _beyond(headers: list[Header], keep: int) -> list[Header]:
+    """Return `headers`, oldest first, without the newest `keep` of each name."""
+    named: dict[tuple[str, str], list[Header]] = {}
+    for header in headers:
+        named.setdefault((header.module, header.name), []).append(header)
+    return [header for same in named.values() for header in same[: max(0, len(same) - keep)]]
+
+
+def _ask(question: str) -> None:
+    """Return when the person says yes; raise `UsageError` when there is nobody to ask."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError("Without a terminal, all captures are deleted only with --yes.", hint="ckpt clear --yes")
+    typer.confirm(question, abort=True, err=True)

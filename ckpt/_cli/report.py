@@ -1,0 +1,175 @@
+"""Records as lists, tables, pages and JSON. Pure functions: what they return, the commands print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ckpt._cli.text import age, one_line, plural, size, span, when
+from ckpt._cli.tower import Line, SourceLine, tower, variable, variables
+from ckpt._model.record import DIED, FAILED, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json, Manifest, Value
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ckpt._replaying.replay import Replay
+    from ckpt._store.journal import Finding
+    from ckpt._store.location import Location
+
+#: Characters of an id that a list shows; any unique beginning names the capture.
+ID_LENGTH = 8
+COLUMNS = ("id", "name", "status", "when", "age", "duration", "exception or returned")
+#: A table of rich's costs a tenth of a millisecond for each cell: longer lists stay plain.
+TABLE_LIMIT = 500
+
+_STYLES = {RUNNING: "cyan", RETURNED: "green", FAILED: "bold red", LEFT: "dim", DIED: "bold magenta", UNKNOWN: "yellow"}
+_HOW = {
+    "option": "given by --ckpt-dir",
+    "PYCKPT_DIR": "given by PYCKPT_DIR",
+    "search": "found by search",
+    "XDG": "found by XDG",
+    "temporary": "temporary: no home, no working directory",
+}
+
+
+def store_line(location: Location, count: int, used: int) -> str:
+    """Return where the store is, how it was found, and what is in it, in one line."""
+    how = _HOW.get(location.found_by, location.found_by)
+    return one_line(f"{location.path}  ({how}; {plural(count, 'capture')}, {size(used)})")
+
+
+def rows(headers: Iterable[Header], now: float) -> list[list[str]]:
+    """Return the cells of a list of captures, under `COLUMNS`."""
+    return [
+        [
+            one_line(header.id)[:ID_LENGTH],
+            one_line(header.name),
+            one_line(header.status),
+            when(header.time),
+            age(now - header.time),
+            span(header.duration),
+            outcome(header),
+        ]
+        for header in headers
+    ]
+
+
+def plain(cells: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns under their heads; the last one is as long as it is."""
+    everything = [COLUMNS, *cells]
+    widths = [max(map(len, column)) for column in list(zip(*everything, strict=True))[:-1]]
+    form = "".join(f"{{:{width}}}  " for width in widths) + "{}"
+    return "\n".join(form.format(*row).rstrip() for row in everything)
+
+
+def table(cells: Sequence[Sequence[str]]) -> Table:
+    """Return rows as a table for a terminal; only the last column may be cut."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in COLUMNS:
+        made.add_column(column, no_wrap=True, overflow="ellipsis", min_width=12 if column == COLUMNS[-1] else None)
+    for row in cells:
+        made.add_row(*(Text(cell, _STYLES.get(cell, "") if place == COLUMNS.index("status") else "") for place, cell in enumerate(row)))
+    return made
+
+
+def outcome(header: Header) -> str:
+    """Return how the call ended, in one line: its exception, or what it returned."""
+    if header.exception:
+        return one_line(header.exception)
+    if header.status == DIED:
+        return "its process was gone before it ended"
+    return f"-> {variable(Value.from_json(header.returned))}" if header.returned else ""
+
+
+def listing(location: Location, headers: Iterable[Header]) -> str:
+    """Return the JSON of `ckpt info`."""
+    return as_json({"store": location.path, "found_by": location.found_by, "captures": [header.to_json() for header in headers]})
+
+
+def nothing_yet(location: Location, is_there: bool) -> str:
+    """Return what to do about a store without captures."""
+    if is_there:
+        return "no captures yet: put @ckpt.ckpt on a function and call it"
+    return f"{one_line(location.path)} is not there yet; the first capture makes it, or: ckpt init"
+
+
+def page(header: Header, entry: Manifest | None, failure: Manifest | None, source_line: SourceLine, view: tuple[int, int]) -> list[Line]:
+    """Return one capture in full: what it is, its failure with all variables, or the arguments of a call that did not fail."""
+    head = _head(header)
+    if failure is not None:
+        return [*head, ("", ""), *tower(failure, source_line, view)]
+    arguments = entry.arguments if entry is not None else []
+    shown = [("", "Called with:"), *variables(arguments, "  ")] if arguments else [("", "Called without arguments.")]
+    ended = [("", ""), ("", f"Returned: {variable(Value.from_json(header.returned))}")] if header.returned else []
+    if header.status == LEFT and header.exception:
+        ended = [("", ""), ("", f"Left by {one_line(header.exception)}")]
+    return [*head, ("", ""), *shown, *ended]
+
+
+def record(header: Header, process: Json, entry: Manifest | None, failure: Manifest | None) -> str:
+    """Return the JSON of `ckpt show`."""
+    manifests = {"entry": entry and entry.to_json(), "failure": failure and failure.to_json()}
+    return as_json(header.to_json() | {"process": process} | manifests)
+
+
+def verdict(replay: Replay) -> str:
+    """Return the line that a replay ends with."""
+    took = f" [{span(replay.duration)}]" if replay.duration is not None else ""
+    return one_line(f"{replay.verdict}: {replay.detail}{took}" if replay.detail else f"{replay.verdict}{took}")
+
+
+def replayed(header: Header, replay: Replay, text: str | None) -> str:
+    """Return the JSON of `ckpt run`; `text` is the repr of what was returned."""
+    raised = replay.exception
+    return as_json(
+        {
+            "id": header.id,
+            "name": header.name,
+            "verdict": replay.verdict,
+            "detail": replay.detail,
+            "repr": text,
+            "exception": None if raised is None else {"type": type(raised).__qualname__, "message": shielded(lambda: str(raised))},
+            "duration": replay.duration,
+        }
+    )
+
+
+def raised_line(raised: BaseException) -> str:
+    """Return type and message of what a call raised, in one line."""
+    message = shielded(lambda: str(raised))
+    return one_line(f"raised {type(raised).__qualname__}: {message}" if message else f"raised {type(raised).__qualname__}")
+
+
+def shielded(make: Callable[[], str]) -> str:
+    """Return the text that foreign code makes, or what it raised instead."""
+    try:
+        return make()
+    except Exception as err:  # a `__repr__` of the user's: the replay has happened, and is to be told
+        return f"<no text: {type(err).__qualname__} raised>"
+
+
+def findings(found: Iterable[Finding]) -> list[str]:
+    """Return one line for each thing in a store that is not as it was written."""
+    return [one_line(f"{f.path}{'' if f.offset is None else f', byte {f.offset}'}: {f.what}") for f in found]
+
+
+def as_json(data: Any) -> str:
+    """Return JSON of ASCII only, so that it is safe on every terminal and in every encoding."""
+    return json.dumps(data, indent=2, default=str).replace("\x7f", "\\u007f")
+
+
+def _head(header: Header) -> list[Line]:
+    ended = f" after {span(header.duration)}" if header.duration is not None else ""
+    title = f"{header.name}  {header.status}{ended}  {when(header.time)}  {header.id}"
+    place = "  ".join(filter(None, (_function(header), header.python and f"Python {header.python}", f"pid {header.pid}", header.host)))
+    tags = "  ".join(f"{tag[0]}={tag[1]}" for tag in header.tags if len(tag) > 1)
+    return [(_STYLES.get(header.status, ""), one_line(title)), *(("dim", one_line(text)) for text in (place, tags) if text)]
+
+
+def _function(header: Header) -> str:
+    return ".".join(filter(None, (header.module, header.qualname)))

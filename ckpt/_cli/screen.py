@@ -1,0 +1,101 @@
+"""The two streams that commands write to: results on standard output, everything else on standard error.
+
+Both take any text: what the encoding of a stream cannot say is written as a backslash escape.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from ckpt._cli.text import lines, one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+def write(text: str) -> None:
+    """Write a result, and a line end after it."""
+    _put(sys.stdout, text)
+
+
+def say(text: str) -> None:
+    """Write a message for the person, and a line end after it."""
+    _put(sys.stderr, text)
+
+
+def write_lines(text: str) -> None:
+    """Write a result that foreign code made, of any number of lines."""
+    write("\n".join(lines(text)))
+
+
+def say_traceback(exception: BaseException | None) -> None:
+    """Write the traceback of what a replay raised, as Python does."""
+    if exception is not None:
+        import traceback
+
+        say("\n".join(lines("".join(traceback.format_exception(exception)).rstrip("\n"))))
+
+
+def complain(message: str, hint: str = "", *, label: str = "error") -> None:
+    """Write what went wrong in one line, and what to do next in another."""
+    say(f"{label}: {one_line(message)}")
+    if hint:
+        say(f"hint: {one_line(hint)}")
+
+
+def is_terminal() -> bool:
+    """Whether results go to a terminal that can show more than plain lines."""
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def show(renderable: RenderableType) -> None:
+    """Write something of rich's to the terminal."""
+    console().print(renderable)
+
+
+def show_lines(texts: Iterable[tuple[str, str]]) -> None:
+    """Write lines of a style and a text: with colours to a terminal, else plain; wrapped in neither."""
+    if not is_terminal():
+        write("\n".join(text for _, text in texts))
+        return
+    from rich.text import Text
+
+    terminal = console()
+    for style, text in texts:
+        terminal.print(Text(text, style), soft_wrap=True)
+
+
+def console() -> Console:
+    """Return the terminal of standard output; without colours where `NO_COLOR` says so."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """Whatever the process and its children write to standard output inside goes to standard error: only our result is left there."""
+    if sys.stdout is None:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _put(stream: TextIO | None, text: str) -> None:
+    if stream is None:
+        return
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()

@@ -1,0 +1,57 @@
+"""The store that the commands of this process work on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ckpt._cli.screen import complain
+
+if TYPE_CHECKING:
+    from ckpt._model.record import Header
+    from ckpt._store.location import Location
+    from ckpt._store.store import Store
+
+
+def located() -> Location:
+    """Return where the store is; those that were passed over are said on standard error."""
+    from ckpt._store.location import resolve
+
+    location = resolve()
+    for warning in location.warnings:
+        complain(warning, label="warning")
+    return location
+
+
+def opened() -> Store:
+    """Return the store, which need not exist."""
+    from ckpt._store.store import Store
+    from ckpt._version import VERSION
+
+    return Store(located().path, version=VERSION)
+
+
+def matching(store: Store, name: str | None) -> list[Header]:
+    """Return all captures of a name, or the one that an id or `name~2` means, or all; raise `NotFoundError`."""
+    headers = store.headers()
+    if name is None:
+        return headers
+    return [header for header in headers if name in (header.name, f"{header.module}.{header.name}")] or [store.find(name)]
+
+
+def bytes_used(path: str) -> int:
+    """Return what the files of the store take, in bytes; files that vanish meanwhile count nothing."""
+    return sum(map(_bytes_in, (os.path.join(path, "journals"), os.path.join(path, "objects"))))
+
+
+def _bytes_in(directory: str) -> int:
+    total = 0
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    total += entry.stat(follow_symlinks=False).st_size
+    except OSError:  # not there, or not ours to read
+        return 0
+    return total

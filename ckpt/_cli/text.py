@@ -1,0 +1,89 @@
+"""Texts that are safe to print, and times and sizes as people read them. Pure functions.
+
+Names, messages and descriptions come from programs and from files that others may have written: every text passes `one_line` or `lines`
+before it is shown, so that none can move the cursor, change colours, hide itself or begin a new line.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from ckpt.errors import UsageError
+
+#: C0 and C1 controls, surrogates, line separators, and the marks that turn the direction of writing.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: The same, without the line end and the tabulator.
+_UNSAFE_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_SECONDS = {"s": 1, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
+
+
+def one_line(text: object) -> str:
+    r"""Return `text` with everything escaped that could act on a terminal, line ends (`\n`) included."""
+    return _UNSAFE.sub(_escaped, str(text))
+
+
+def lines(text: object) -> list[str]:
+    """Return the lines of `text`, made safe one by one."""
+    return _UNSAFE_IN_LINES.sub(_escaped, str(text)).split("\n")
+
+
+def when(time: float) -> str:
+    """Return a time as local date and time, to the second; a question mark for what is no time."""
+    try:
+        return datetime.fromtimestamp(time, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "?"
+
+
+def span(seconds: float | None) -> str:
+    """Return a duration in one unit, `1.2 s`; nothing for None."""
+    if seconds is None:
+        return ""
+    try:
+        return _span(float(seconds))
+    except (TypeError, ValueError):
+        return "?"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was, in whole units: `3 min ago`."""
+    for unit, length in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return f"{max(seconds, 0):.0f} s ago"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in decimal units: `3.4 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004 - what a kilo is
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def parse_age(text: str) -> float:
+    """Return the seconds that `7d`, `12h`, `30m`, `45s` or `2w` stand for; raise `UsageError` for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|w)", text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(f"{text!r} is no age.", hint="a number and s, m, h, d or w: --older-than 7d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `1 capture`, `2 captures`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("h", _HOUR), ("min", _MINUTE), ("s", 1), ("ms", 1e-3)):
+        if seconds >= length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"

@@ -1,0 +1,49 @@
+"""Which exceptions that strike in our code belong to the program.
+
+Whatever a hostile object raises while it is recorded costs that object and nothing else. A Ctrl-C, or an exception out of a signal handler
+that the program installed, is not ours to keep: it only happened to arrive while our code ran.
+"""
+
+from __future__ import annotations
+
+import opcode
+import signal
+from types import CodeType, FunctionType, MethodType, TracebackType
+
+_RAISE = opcode.opmap["RAISE_VARARGS"]
+
+
+def belongs_to_program(error: BaseException) -> bool:
+    """Whether `error`, caught in our code, is a signal's and has to go on."""
+    trail = _trail(error.__traceback__)
+    handlers = _handler_codes()
+    if any(entry.tb_frame.f_code in handlers for entry in trail):
+        return True
+    return isinstance(error, KeyboardInterrupt) and not (trail and _is_raise_statement(trail[-1]))
+
+
+def _trail(entry: TracebackType | None) -> list[TracebackType]:
+    trail = []
+    while entry is not None:
+        trail.append(entry)
+        entry = entry.tb_next
+    return trail
+
+
+def _is_raise_statement(entry: TracebackType) -> bool:
+    """Whether the line was left by a `raise`: Python's own handler of SIGINT has no frame and strikes at any other instruction."""
+    code = entry.tb_frame.f_code.co_code
+    return 0 <= entry.tb_lasti < len(code) and code[entry.tb_lasti] == _RAISE
+
+
+def _handler_codes() -> set[CodeType]:
+    codes = set()
+    for number in signal.valid_signals():
+        handler = signal.getsignal(number)
+        if type(handler) is MethodType:
+            handler = handler.__func__
+        if type(handler) is FunctionType:
+            codes.add(handler.__code__)
+        elif callable(handler) and type(call := getattr(type(handler), "__call__", None)) is FunctionType:
+            codes.add(call.__code__)
+    return codes

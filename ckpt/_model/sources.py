@@ -1,0 +1,213 @@
+"""Which source files belong to the project, and their text as it was imported.
+
+Runs while a failure is being recorded, so nothing here runs code of the program: modules are read through the slot of their dict, never
+through their attributes (lazy modules would load, hostile ones would act). Whatever goes wrong with one module or file costs that one.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+#: A text above this is passed over: it is data or generated code, not something that a person reads in a debugger.
+FILE_LIMIT = 1 << 20
+#: What the texts of one process may hold together, in bytes.
+TOTAL_LIMIT = 50 << 20
+
+_INSTALLED = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
+_BINARY = (".so", ".pyd", ".dylib", ".dll", ".pyc", ".pyo")
+_OPEN_FLAGS = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_CLOEXEC", "O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
+#: The slot itself: `vars(module)` would go through a `__getattribute__` of the module's class.
+_module_dict: Callable[[object], dict[str, Any]] = dict(vars(ModuleType))["__dict__"].__get__
+
+Stamp = tuple[int, int]
+
+
+def is_project(file: str) -> bool:
+    """Whether `file` belongs to the user's project: not the standard library, not installed, not ckpt, not a name like `<string>`."""
+    return bool(file) and not file.startswith(("<", *_library())) and _INSTALLED.search(file) is None
+
+
+@functools.cache
+def _library() -> tuple[str, ...]:
+    standard = os.path.dirname(os.__file__)
+    version = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+    directories = {standard, os.path.join(os.path.dirname(standard), version), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}
+    return tuple({f"{path}{os.sep}" for directory in directories for path in (directory, os.path.realpath(directory))})
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    data: bytes
+    stamp: Stamp
+    #: The module that the file is the source of, and what changes when it is loaded anew: its spec, or for a script its loader.
+    module: str = ""
+    origin: object = None
+
+
+class Sources:
+    """The source texts of this process: one instance, asked by the recorder.
+
+    The text of a loaded module is kept as it was first read, which is nearest to what was imported: a file that is edited while a long job
+    runs must not be shown in the place of the code that failed. It is read again when the module was reloaded, and, once the file has
+    changed, in an interactive session, where code is patched in more ways than can be seen from here.
+    """
+
+    def __init__(self) -> None:
+        #: What was passed over by `texts`: file -> reason.
+        self.omitted: dict[str, str] = {}
+        self._modules: dict[str, _Text] = {}
+        self._others: dict[str, _Text] = {}
+        self._total = 0
+        self._mark: object = None
+
+    def changed(self) -> bool:
+        """Whether modules were imported since `texts` was last called, or a text has become another; well under a microsecond."""
+        return self._mark != _mark()
+
+    def texts(self) -> dict[str, bytes]:
+        """Return file -> text of the project's loaded modules, `__main__` included; what is passed over is in `omitted`."""
+        self._mark = _mark()
+        self.omitted = {}
+        modules = sys.modules.copy() if type(sys.modules) is dict else {}
+        for name, module in modules.items():
+            try:
+                self._visit(name, _module_dict(module))
+            except Exception:  # noqa: S112  a module that cannot be looked at costs only itself
+                continue
+        return {file: text.data for file, text in self._modules.items()}
+
+    def text_of(self, file: str) -> bytes | None:
+        """Return the text of any file that a frame names, a library's or a notebook cell's too; None when there is none to be had.
+
+        Never raises: without a free descriptor, or with a file that is too large, the answer is None.
+        """
+        try:
+            return self._text_of(file)
+        except Exception:
+            # What `sys.modules` and `linecache` hold is the program's.
+            return None
+
+    def _visit(self, name: str, namespace: dict[str, Any]) -> None:
+        file = namespace.get("__file__")
+        if type(file) is not str or not is_project(file) or file.endswith(_BINARY):
+            return
+        known = self._modules.get(file)
+        if known is not None and _is_settled(known):
+            return
+        try:
+            self._keep(file, name, _origin(namespace))
+        except OSError as err:
+            self.omitted[file] = str(err.strerror or err)
+
+    def _keep(self, file: str, name: str, origin: object) -> None:
+        stamp, known = _stamp(file), self._modules.get(file) or self._others.get(file)
+        data = known.data if known is not None and known.stamp == stamp else None
+        if data is None:
+            data = _zipped(file) if stamp is None else _read(file)
+        self._store(self._modules, file, _Text(data, stamp or (0, len(data)), name, origin))
+
+    def _store(self, texts: dict[str, _Text], file: str, text: _Text) -> None:
+        old = [kept.pop(file) for kept in (self._modules, self._others) if file in kept]
+        self._total -= sum(len(kept.data) for kept in old)
+        if self._total + len(text.data) > TOTAL_LIMIT:
+            raise OSError(f"the project's sources are larger than {TOTAL_LIMIT >> 20} MiB together")
+        self._total += len(text.data)
+        texts[file] = text
+
+    def _text_of(self, file: str) -> bytes | None:
+        known = self._modules.get(file)
+        if known is not None and _is_settled(known):
+            return known.data
+        stamp = _stamp(file)
+        if stamp is None:
+            return _cell(file) or _zipped(file)
+        if known is not None and known.stamp != stamp:
+            self._mark = None
+        known = known or self._others.get(file)
+        if known is not None and known.stamp == stamp:
+            return known.data
+        return self._remember(file, _Text(_read(file), stamp))
+
+    def _remember(self, file: str, text: _Text) -> bytes:
+        try:
+            self._store(self._others, file, text)
+        except OSError:
+            return text.data
+        return text.data
+
+
+def _mark() -> tuple[int, object]:
+    """Return what changes when a module is imported: how many there are, and the name of the last."""
+    modules = sys.modules
+    return (len(modules), next(reversed(modules), None)) if type(modules) is dict else (0, None)
+
+
+def _origin(namespace: dict[str, Any]) -> object:
+    spec = namespace.get("__spec__")
+    return namespace.get("__loader__") if spec is None else spec
+
+
+def _is_settled(text: _Text) -> bool:
+    """Whether the code that runs is still the one that `text` was read for."""
+    if text.origin is None or "ps1" in sys.__dict__:
+        return False
+    module = sys.modules.get(text.module)
+    return module is None or _origin(_module_dict(module)) is text.origin
+
+
+def _stamp(file: str) -> Stamp | None:
+    """Return what identifies one version of a regular file; None when there is no such file."""
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return (status.st_mtime_ns, status.st_size) if stat.S_ISREG(status.st_mode) else None
+
+
+def _read(file: str) -> bytes:
+    descriptor = os.open(file, _OPEN_FLAGS)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is no regular file any more")
+        pieces, size = [], 0
+        while piece := os.read(descriptor, FILE_LIMIT + 1 - size):
+            pieces.append(piece)
+            size += len(piece)
+            if size > FILE_LIMIT:
+                raise OSError(f"it is larger than {FILE_LIMIT >> 20} MiB")
+    finally:
+        os.close(descriptor)
+    return b"".join(pieces)
+
+
+def _cell(file: str) -> bytes | None:
+    """Return the text of code that has no file, such as a notebook cell, from where the interactive shell has put it for tracebacks."""
+    entry = linecache.cache.get(file)
+    # An entry of one part is a promise to ask a loader, which is the program's code.
+    if type(entry) is not tuple or len(entry) != 4:  # noqa: PLR2004
+        return None
+    return "".join(entry[2]).encode("utf-8", "surrogatepass")
+
+
+def _zipped(file: str) -> bytes:
+    """Return the text of a module in a zip file. Raises OSError when there is none."""
+    from zipimport import ZipImportError, zipimporter
+
+    archive = os.path.dirname(file)
+    while archive != (parent := os.path.dirname(archive)):
+        if _stamp(archive) is not None:
+            try:
+                return zipimporter(archive).get_data(file)
+            except ZipImportError as err:
+                raise OSError("it is in no zip file that can be read") from err
+        archive = parent
+    raise FileNotFoundError("the file is gone")

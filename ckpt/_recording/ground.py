@@ -1,0 +1,130 @@
+"""What all recorders of a process stand on: its store, its journal, what it has said of itself, and its warnings.
+
+Made when the first capture is, and anew in a forked child's own journal by the journal itself. When it cannot be made, captures are off,
+with one warning.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import warnings
+
+from ckpt import _version
+from ckpt._model.sources import Sources
+from ckpt._recording.process import describe_process
+from ckpt._store import location, trust
+from ckpt._store.objects import Objects
+from ckpt._store.writer import Journal
+from ckpt.errors import CkptError, CkptWarning
+
+
+class Ground:
+    """The store of this process, ready to be written to."""
+
+    def __init__(self) -> None:
+        found = location.resolve()
+        location.create(found.path)
+        for text in found.warnings:
+            warn(text)
+        self.objects = Objects(os.path.join(found.path, "objects"))
+        self.journal = Journal(found.path, _key(), version=_version.VERSION)
+        self._sources = Sources()
+        self._names: dict[str, tuple[bytes, str]] = {}
+        self._process = ""
+        self._known: tuple[object, ...] = ()
+
+    def process(self) -> str:
+        """Return the name of the process record as things stand now, written with the first event that names it."""
+        known = (len(sys.modules), _directory(), len(sys.path), os.getpid())
+        if known != self._known:
+            self._known = known
+            files = {file: self._keep_text(file, text) for file, text in self._sources.texts().items()}
+            record = json.dumps(describe_process({file: name for file, name in files.items() if name}), separators=(",", ":"))
+            self._process = self.journal.share("process", record.encode())
+        return self._process
+
+    def source(self, file: str) -> str | None:
+        """Return the name under which the text of a file is kept, or None when there is no text to be had."""
+        text = self._sources.text_of(file)
+        return None if text is None else self._keep_text(file, text)
+
+    def _keep_text(self, file: str, text: bytes) -> str | None:
+        held = self._names.get(file)
+        if held is None or held[0] is not text:
+            try:
+                held = self._names[file] = (text, self.objects.put_text(text))
+            except OSError:
+                return None
+        return held[1]
+
+
+def _directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _key() -> bytes | None:
+    try:
+        key = trust.key()
+    except CkptError as error:
+        warn(f"Captures are not signed: {error.message} {error.hint}")
+        return None
+    return key
+
+
+class _Held:
+    """The ground of this process: None before the first capture, False when there is none to be had."""
+
+    ground: Ground | None | bool = None
+    lock = threading.RLock()
+    said: set[str] = set()  # noqa: RUF012  one process, one set
+
+
+def ground() -> Ground | None:
+    """Return the ground of this process, or None when captures are off."""
+    held = _Held.ground
+    if held is None:
+        with _Held.lock:
+            if _Held.ground is None:
+                _Held.ground = _make()
+            held = _Held.ground
+    return held if isinstance(held, Ground) else None
+
+
+def forget() -> None:
+    """Begin anew with the next capture: the store may be another."""
+    held, _Held.ground = _Held.ground, None
+    if isinstance(held, Ground):
+        held.journal.close()
+
+
+def _make() -> Ground | bool:
+    try:
+        return Ground()
+    except (CkptError, OSError) as error:
+        hint = f" {error.hint}" if isinstance(error, CkptError) else ""
+        warn(f"Nothing is captured: {error}{hint}")
+        return False
+
+
+def warn(text: str, file: str = "<ckpt>", line: int = 1) -> None:
+    """Say once what was lost and why. Never raises, also where warnings are errors: then the line goes to standard error."""
+    if text in _Held.said:
+        return
+    _Held.said.add(text)
+    try:
+        warnings.warn_explicit(text, CkptWarning, file, line, module="ckpt")
+    except Exception:
+        if sys.stderr is not None:
+            sys.stderr.write(f"CkptWarning: {text}\n")
+
+
+def set_ckpt_dir(path: str | os.PathLike[str] | None) -> None:
+    """Keep and look for captures in `path` from now on; None goes back to the rules. Nothing is made until something is captured."""
+    location.set_ckpt_dir(path)
+    forget()

@@ -1,0 +1,110 @@
+"""What is the same for a whole process, as data: written once per journal, and again only when it changes.
+
+Everything is read without a subprocess and without touching a module's attributes through its own code.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import sys
+from types import ModuleType
+
+from ckpt._model.record import Json
+
+
+def describe_process(files: dict[str, str]) -> Json:
+    """Return the process record; `files` maps the project's source files to the names under which their texts are kept."""
+    return {
+        "python": platform.python_version(),
+        "implementation": sys.implementation.name,
+        "platform": sys.platform,
+        "host": platform.node(),
+        "user": user(),
+        "pid": os.getpid(),
+        "argv": list(sys.argv) if hasattr(sys, "argv") else [],
+        "executable": sys.executable,
+        "cwd": working_directory(),
+        "path": [os.path.abspath(entry) for entry in sys.path if type(entry) is str] if working_directory() else list(sys.path),
+        "main": _main(),
+        "packages": _packages(),
+        "commit": _commit(working_directory()),
+        "files": files,
+    }
+
+
+def user() -> str:
+    """Return the user's login name, or an empty text where there is none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def working_directory() -> str:
+    """Return the working directory, or an empty text when it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _main() -> Json:
+    """Return where `__main__` comes from: a file, and the module name after `python -m`."""
+    namespace = vars(sys.modules["__main__"]) if "__main__" in sys.modules else {}
+    file, spec = namespace.get("__file__"), namespace.get("__spec__")
+    name = getattr(spec, "name", None)
+    return {
+        "file": os.path.abspath(file) if type(file) is str and working_directory() else file if type(file) is str else None,
+        "name": name if type(name) is str else None,
+    }
+
+
+def _packages() -> dict[str, str]:
+    """Return the versions of the top-level packages that are loaded, as they call themselves."""
+    versions = {}
+    for name, module in list(sys.modules.items()):
+        if "." not in name and type(module) is ModuleType and name not in sys.stdlib_module_names:
+            version = vars(module).get("__version__")
+            if type(version) is str:
+                versions[name] = version
+    return versions
+
+
+def _commit(directory: str) -> str | None:
+    """Return the commit that a git work tree around `directory` is at."""
+    while directory:
+        git = os.path.join(directory, ".git")
+        if os.path.exists(git):
+            return _head(git)
+        parent = os.path.dirname(directory)
+        directory = parent if parent != directory else ""
+    return None
+
+
+def _head(git: str) -> str | None:
+    try:
+        if os.path.isfile(git):  # a linked work tree or a submodule: `gitdir: PATH`
+            git = os.path.join(os.path.dirname(git), _read(git).partition("gitdir: ")[2])
+        head = _read(os.path.join(git, "HEAD"))
+        if not head.startswith("ref: "):
+            return head
+        common = os.path.join(git, _read(os.path.join(git, "commondir"))) if os.path.exists(os.path.join(git, "commondir")) else git
+        return _reference(common, head.removeprefix("ref: "))
+    except OSError:
+        return None
+
+
+def _reference(git: str, name: str) -> str | None:
+    path = os.path.join(git, name)
+    if os.path.exists(path):
+        return _read(path)
+    packed = os.path.join(git, "packed-refs")
+    lines = _read(packed).splitlines() if os.path.exists(packed) else []
+    return next((line.split(" ")[0] for line in lines if line.endswith(f" {name}")), None)
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read(1 << 20).strip()

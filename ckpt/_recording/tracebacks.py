@@ -1,0 +1,270 @@
+"""A live exception -> its records, and the live values that belong to them.
+
+Reading changes nothing: the dicts handed on are copies, the exceptions are the program's own. What the records say of a value is bounded;
+the values themselves go to the codec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from json.encoder import encode_basestring_ascii as quote  # type: ignore[attr-defined]
+from sys import _getframe as sys_getframe
+from types import CodeType, FrameType, ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ckpt._model.describe import describe, exception_text, type_name
+from ckpt._model.record import WRAPPER_FILE, Json
+from ckpt._model.reducing import module_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: A tower of more traceback entries than twice this keeps its first and last so many.
+TOWER_HALF = 1000
+#: Bounds of a chain: exceptions kept, and members shown of one group.
+CHAIN_LIMIT = 100
+#: The local of our wrappers that holds the id of the capture made there.
+TOKEN = "ckpt_capture"
+
+_VARARGS, _VARKW, _NEWLOCALS, _OPTIMIZED = 0x04, 0x08, 0x02, 0x01
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What a wrapper holds of the capture it made, for as long as the traceback lives: enough to write its event again."""
+
+    id: str
+    #: The fields of the event that do not depend on where its bytes lie.
+    head: str
+    exception: str
+    #: The captured function, where no import finds it.
+    function: object
+
+    def body(self, stored: str, view: tuple[int, int] | None) -> bytes:
+        """Return the event's body; `stored` are the fields that say where the bytes lie, `view` which part of them is this capture's."""
+        seen = "" if view is None else f',"view":[{view[0]},{view[1]}]'
+        return f'{{"event":"failed","id":"{self.id}",{self.head},"exception":{quote(self.exception)},{stored}{seen}}}'.encode()
+
+
+@dataclass(slots=True)
+class Inner:
+    """A capture that a wrapper further down has already made of the same failure."""
+
+    capture: Recorded
+    exception: int
+    entry: int
+    #: The wrapper's frame, which holds the arguments.
+    wrapper: FrameType
+
+
+@dataclass(slots=True)
+class Walk:
+    """What was read from one exception: records for the manifest, live values for the codec."""
+
+    exceptions: list[BaseException] = field(default_factory=list)
+    raised: list[Json] = field(default_factory=list)
+    codes: list[Json] = field(default_factory=list)
+    frames: list[Json] = field(default_factory=list)
+    locals: list[dict[str, Any]] = field(default_factory=list)
+    globals: list[dict[str, Any]] = field(default_factory=list)
+    inner: list[Inner] = field(default_factory=list)
+
+
+def read(error: BaseException, start: TracebackType | None, source_of: Callable[[str], str | None], *, save_locals: bool = True) -> Walk:
+    """Return everything about `error`, its traceback counted from `start`, and about the exceptions it is linked to.
+
+    `source_of` gives the name under which a file's text is kept.
+    """
+    reader = _Reader(source_of, save_locals=save_locals)
+    reader.number_all(error)
+    for index, exception in enumerate(reader.walk.exceptions):
+        reader.read_exception(index, exception, start if index == 0 else exception.__traceback__)
+    return reader.walk
+
+
+def is_wrapper(frame: FrameType) -> bool:
+    """Whether a frame is that of one of our wrappers."""
+    return frame.f_code.co_filename == WRAPPER_FILE
+
+
+class _Reader:
+    def __init__(self, source_of: Callable[[str], str | None], *, save_locals: bool) -> None:
+        self.walk = Walk()
+        self._source_of = source_of
+        self._save_locals = save_locals
+        self._numbers: dict[int, int] = {}
+        self._frames: dict[int, int] = {}
+        self._codes: dict[int, int] = {}
+        self._globals: dict[int, int] = {}
+        self._positions: dict[tuple[int, int], list[int] | None] = {}
+        self._names: dict[int, tuple[str, ...]] = {}
+        #: Code objects, frames and namespaces are known by address, so they must stay.
+        self._alive: list[object] = []
+
+    def number_all(self, error: BaseException) -> None:
+        """Give the exception and all it is linked to their numbers, breadth first."""
+        waiting = [error]
+        while waiting and len(self.walk.exceptions) < CHAIN_LIMIT:
+            current = waiting.pop(0)
+            if id(current) in self._numbers:
+                continue
+            self._numbers[id(current)] = len(self.walk.exceptions)
+            self.walk.exceptions.append(current)
+            waiting += [linked for linked in (current.__cause__, current.__context__) if linked is not None]
+            waiting += _members(current)
+
+    def read_exception(self, index: int, error: BaseException, start: TracebackType | None) -> None:
+        raised: Json = {"type": type_name(type(error)), "text": exception_text(error), "suppress_context": error.__suppress_context__}
+        notes = vars(error).get("__notes__")
+        if type(notes) is list:
+            raised["notes"] = [note if type(note) is str else describe(note)["text"] for note in notes]
+        raised["cause"] = self._number(error.__cause__)
+        raised["context"] = self._number(error.__context__)
+        raised["members"] = [number for member in _members(error) if (number := self._number(member)) is not None]
+        raised |= self._read_traceback(index, start)
+        self.walk.raised.append(raised)
+
+    def _number(self, error: BaseException | None) -> int | None:
+        return self._numbers.get(id(error)) if error is not None else None
+
+    def _read_traceback(self, index: int, start: TracebackType | None) -> Json:
+        entries: list[TracebackType] = []
+        for entry in _entries(start):
+            if is_wrapper(entry.tb_frame):
+                self._note_inner(index, len(entries), entry.tb_frame)
+            else:
+                entries.append(entry)
+        omitted = max(0, len(entries) - 2 * TOWER_HALF)
+        if omitted:
+            del entries[TOWER_HALF:-TOWER_HALF]
+        read = [self._read_entry(entry) for entry in entries]
+        return {"traceback": read} | ({"omitted": omitted, "omitted_after": TOWER_HALF} if omitted else {})
+
+    def _note_inner(self, exception: int, entry: int, frame: FrameType) -> None:
+        name = next((name for name in reversed(frame.f_code.co_varnames) if name.endswith(TOKEN)), TOKEN)
+        capture = frame.f_locals.get(name)
+        if type(capture) is Recorded and entry < TOWER_HALF:
+            self.walk.inner.append(Inner(capture, exception, entry, frame))
+
+    def _read_entry(self, entry: TracebackType) -> Json:
+        frame = entry.tb_frame
+        number = self._frames.get(id(frame))
+        if number is None:
+            number = self._read_frame(frame)
+        line = entry.tb_lineno
+        if frame.f_lineno is not None and line != frame.f_lineno and _is_running(frame):
+            self.walk.frames[number]["live_line"] = frame.f_lineno
+        return {"frame": number, "line": line or 0, "positions": self._position(frame.f_code, entry.tb_lasti)}
+
+    def _read_frame(self, frame: FrameType) -> int:
+        number = self._frames[id(frame)] = len(self.walk.frames)
+        self._alive.append(frame)
+        namespace = frame.f_globals
+        held = dict(frame.f_locals) if self._save_locals else {}
+        where = self._namespace(frame, held if frame.f_locals is namespace else None)
+        if frame.f_locals is namespace:
+            held = self.walk.globals[where]
+        self.walk.frames.append(
+            {
+                "code": self._code(frame),
+                "globals": where,
+                "locals": [describe(value, name) for name, value in held.items() if type(name) is str],
+            }
+        )
+        for name, value in held.items():
+            if type(value) is ModuleType:
+                held[name] = module_reference(value)
+        self.walk.locals.append(held)
+        return number
+
+    def _namespace(self, frame: FrameType, held: dict[str, Any] | None) -> int:
+        """Return the number of the frame's globals, of which those that its code names are kept; of a module frame, all."""
+        namespace = frame.f_globals
+        number = self._globals.get(id(namespace))
+        if number is None:
+            number = self._globals[id(namespace)] = len(self.walk.globals)
+            self._alive.append(namespace)
+            self.walk.globals.append({"__name__": namespace.get("__name__"), "__package__": namespace.get("__package__")})
+        kept = self.walk.globals[number]
+        if held is not None:
+            kept.update(held)
+            kept.pop("__builtins__", None)
+        elif self._save_locals:
+            for name in self._names_in(frame.f_code):
+                if name not in kept and name in namespace:
+                    value = namespace[name]
+                    kept[name] = module_reference(value) if type(value) is ModuleType else value
+        return number
+
+    def _names_in(self, code: CodeType) -> tuple[str, ...]:
+        """Return the global names in a code object and in those nested in it."""
+        if id(code) not in self._names:
+            names = dict.fromkeys(code.co_names)
+            for constant in code.co_consts:
+                if type(constant) is CodeType:
+                    names.update(dict.fromkeys(self._names_in(constant)))
+            self._names[id(code)] = tuple(names)
+            self._alive.append(code)
+        return self._names[id(code)]
+
+    def _code(self, frame: FrameType) -> int:
+        code = frame.f_code
+        number = self._codes.get(id(code))
+        if number is None:
+            number = self._codes[id(code)] = len(self.walk.codes)
+            self._alive.append(code)
+            self.walk.codes.append(_code_record(code, frame.f_globals.get("__name__"), self._source_of(code.co_filename)))
+        return number
+
+    def _position(self, code: CodeType, instruction: int) -> list[int] | None:
+        key = (id(code), instruction)
+        if key not in self._positions:
+            found = next(islice(code.co_positions(), instruction // 2, None), None) if instruction >= 0 else None
+            self._positions[key] = [part if part is not None else -1 for part in found] if found and found[2] is not None else None
+        return self._positions[key]
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    return BaseExceptionGroup.exceptions.__get__(error) if isinstance(error, BaseExceptionGroup) else ()  # type: ignore[attr-defined]
+
+
+def _entries(start: TracebackType | None) -> Iterator[TracebackType]:
+    while start is not None:
+        yield start
+        start = start.tb_next
+
+
+def _is_running(frame: FrameType) -> bool:
+    """Whether a frame is further up on this thread's stack. Only asked when its line has moved on."""
+    current: FrameType | None = sys_getframe()
+    while current is not None:
+        if current is frame:
+            return True
+        current = current.f_back
+    return False
+
+
+def _code_record(code: CodeType, module: object, source: str | None) -> Json:
+    parameters = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & _VARARGS) + bool(code.co_flags & _VARKW)
+    record: Json = {
+        "file": code.co_filename,
+        "name": code.co_name,
+        "qualname": code.co_qualname,
+        "first_line": code.co_firstlineno,
+        "module": module if type(module) is str else "",
+        "kind": _kind(code),
+        "argcount": code.co_argcount,
+        "posonly": code.co_posonlyargcount,
+        "kwonly": code.co_kwonlyargcount,
+        "varargs": bool(code.co_flags & _VARARGS),
+        "varkw": bool(code.co_flags & _VARKW),
+        "parameters": list(code.co_varnames[:parameters]),
+    }
+    return record if source is None else record | {"source": source}
+
+
+def _kind(code: CodeType) -> str:
+    if code.co_flags & _OPTIMIZED and code.co_flags & _NEWLOCALS:
+        return "function"
+    return "module" if code.co_name == "<module>" else "class"

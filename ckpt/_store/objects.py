@@ -1,0 +1,283 @@
+"""Large buffers, streams and texts of a store, once each, shared by all captures.
+
+An object appears complete under its name, vanishes only by unlink, and is never truncated or overwritten. `t-<sha256>` is found by its
+content; `b-<size>-<sample>` by its size and a few sampled pages, and then compared exactly, since hashing a large buffer costs more than
+writing it. Raw buffers execute nothing, so nothing signs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import os
+import re
+import time
+from collections.abc import Collection
+
+from ckpt._store.journal import Data, open_file, read_at
+from ckpt.errors import DamagedError
+
+__all__ = ["ObjectWriter", "Objects"]
+
+#: Buffers are compared in pieces of this size: by reading, since a map of a file that gets truncated is a SIGBUS.
+PIECE = 256 << 10
+#: What a buffer is found by: this many samples of this many bytes, evenly spread.
+SAMPLES, SAMPLE = 16, 1024
+#: Linux writes at most this much at once.
+LARGEST = 1 << 30
+NAME = re.compile(r"t-[0-9a-f]{64}|b-[0-9a-f]{1,16}-[0-9a-f]{16}(-[1-9][0-9]{0,3})?", re.ASCII)
+TEMPORARY = ".tmp-"
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+class Objects:
+    """The objects in one directory, which the store has made."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def put_buffer(self, view: Data, *, sync: bool = False) -> str:
+        """Keep the bytes of `view`, without copying them, and return their name; raise OSError when they cannot be written."""
+        view = memoryview(view).cast("B")
+        stem = f"b-{len(view):x}-{_sample(view)}"
+        name, count = stem, 0
+        written: str | None = None
+        try:
+            while True:
+                if self._freshen(name):
+                    if self._is_same(name, view):
+                        return name
+                else:
+                    written = written or self._write(view, sync)
+                    if _publish(written, os.path.join(self.path, name)):
+                        written = None
+                        return name
+                    if self._is_same(name, view):
+                        return name
+                count += 1
+                name = f"{stem}-{count}"
+        finally:
+            if written:
+                os.unlink(written)
+
+    def put_text(self, data: bytes, *, sync: bool = False) -> str:
+        """Keep `data` under the SHA-256 of its content, and return its name."""
+        name = f"t-{hashlib.sha256(data).hexdigest()}"
+        if self._is_whole(name, len(data)) and self._freshen(name):
+            return name
+        writer = self.writer()
+        try:
+            writer.write(data)
+            return writer.publish(sync=sync)
+        finally:
+            writer.discard()
+
+    def writer(self) -> "ObjectWriter":
+        """Return a new file for a stream that is too large for the memory; it gets its name when it is published."""
+        return ObjectWriter(self.path)
+
+    def size(self, name: str) -> int:
+        """Return the size of an object; raise `DamagedError` when it is missing."""
+        descriptor, size = self._open(name)
+        os.close(descriptor)
+        return size
+
+    def map(self, name: str) -> memoryview:
+        """Return the bytes of an object, mapped privately: writable, and nothing that is written reaches the store."""
+        descriptor, size = self._open(name)
+        try:
+            if name.startswith("b-") and size != int(name.split("-")[1], 16):
+                raise DamagedError(f"The object {name!r} has {size} bytes, which is not what was written.", hint="ckpt info")
+            return memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY) if size else bytearray())
+        finally:
+            os.close(descriptor)
+
+    def read(self, name: str, limit: int = 1 << 40) -> bytes:
+        """Return the bytes of an object of at most `limit` bytes; one that is found by its content is checked.
+
+        Raises `DamagedError` when it is missing, larger, or not what was written.
+        """
+        descriptor, size = self._open(name)
+        try:
+            data = read_at(descriptor, size, 0) if size <= limit else b""
+        finally:
+            os.close(descriptor)
+        if len(data) != size or (name.startswith("t-") and hashlib.sha256(data).hexdigest() != name[2:]):
+            raise DamagedError(f"The object {name!r} is not what was written.", hint="ckpt info")
+        return data
+
+    def names(self) -> dict[str, int]:
+        """Return the objects that are there, each with its size."""
+        sizes = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
+            for entry in entries:
+                if NAME.fullmatch(entry.name):
+                    with contextlib.suppress(FileNotFoundError):
+                        sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+        return sizes
+
+    def collect(self, living: Collection[str], grace: float) -> list[str]:
+        """Remove what is neither in `living` nor was used in the last `grace` seconds, unfinished files too; return what was removed.
+
+        A writer freshens what it finds, and only later writes the line that names it: hence the grace period.
+        """
+        removed = []
+        oldest = time.time() - grace
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
+            for entry in entries:
+                is_ours = NAME.fullmatch(entry.name) or entry.name.startswith(TEMPORARY)
+                if is_ours and entry.name not in living and entry.is_file(follow_symlinks=False) and _remove(entry.path, oldest):
+                    removed.append(entry.name)
+        return removed
+
+    def _open(self, name: str) -> tuple[int, int]:
+        """Open an object; names come out of files, so they are looked at first."""
+        if not NAME.fullmatch(name):
+            raise DamagedError(f"{name!r} is not the name of an object.")
+        try:
+            return open_file(os.path.join(self.path, name))
+        except FileNotFoundError:
+            raise DamagedError(f"The object {name!r} is missing.", hint="ckpt info") from None
+
+    def _freshen(self, name: str) -> bool:
+        """Return whether the object is there; if so it counts as used just now."""
+        try:
+            os.utime(os.path.join(self.path, name), follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
+    def _is_whole(self, name: str, size: int) -> bool:
+        try:
+            return self.size(name) == size
+        except DamagedError:
+            return False
+
+    def _is_same(self, name: str, view: memoryview) -> bool:
+        """Return whether the object holds exactly the bytes of `view`."""
+        try:
+            descriptor, size = self._open(name)
+        except DamagedError:
+            return False
+        with open(descriptor, "rb", buffering=0) as file:
+            piece = bytearray(min(PIECE, len(view)))
+            at = 0
+            while size == len(view) and at < size:
+                if size - at < len(piece):
+                    del piece[size - at :]
+                if file.readinto(piece) != len(piece) or piece != view[at : at + len(piece)]:
+                    return False
+                at += len(piece)
+        return size == len(view)
+
+    def _write(self, view: memoryview, sync: bool) -> str:
+        descriptor, path = _temporary(self.path)
+        try:
+            _write_all(descriptor, view)
+            if sync:
+                os.fsync(descriptor)
+        except BaseException:
+            os.unlink(path)
+            raise
+        finally:
+            os.close(descriptor)
+        return path
+
+
+class ObjectWriter:
+    """A stream on its way into an object. Either `publish` or `discard` ends it; after either, `discard` does nothing."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._descriptor, self._path = _temporary(directory)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: Data) -> int:
+        """Add `data`; raise OSError when it cannot be written."""
+        view = memoryview(data).cast("B")
+        _write_all(self._descriptor, view)
+        self._hash.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def publish(self, *, sync: bool = False) -> str:
+        """Give the object its name and return it."""
+        name = f"t-{self._hash.hexdigest()}"
+        path = os.path.join(self._directory, name)
+        if sync:
+            os.fsync(self._descriptor)
+        if not _publish(self._path, path):
+            # The same content is there already, unless somebody cut it; then the whole one takes its place.
+            if os.stat(path, follow_symlinks=False).st_size == self.size:
+                os.utime(path)
+            else:
+                os.replace(self._path, path)
+        self.discard()
+        return name
+
+    def discard(self) -> None:
+        """Remove what has no name."""
+        if self._descriptor < 0:
+            return
+        os.close(self._descriptor)
+        self._descriptor = -1
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+
+def _sample(view: memoryview) -> str:
+    """Return a digest of a few places of `view`: equal for equal bytes, and nearly always different for different ones."""
+    digest = hashlib.sha256()
+    if len(view) <= SAMPLES * SAMPLE:
+        digest.update(view)
+    else:
+        step = (len(view) - SAMPLE) // (SAMPLES - 1)
+        for start in range(0, step * SAMPLES, step):
+            digest.update(view[start : start + SAMPLE])
+    return digest.hexdigest()[:16]
+
+
+def _temporary(directory: str) -> tuple[int, str]:
+    path = os.path.join(directory, f"{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}")
+    descriptor = os.open(path, FLAGS, 0o600)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)
+    return descriptor, path
+
+
+def _write_all(descriptor: int, view: memoryview) -> None:
+    done = 0
+    while done < len(view):
+        done += os.write(descriptor, view[done : done + LARGEST])
+
+
+def _publish(temporary: str, path: str) -> bool:
+    """Give a finished file its name; False when something has that name already."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links: equal names mean equal content, so replacing does no harm
+        if os.path.lexists(path):
+            return False
+        os.rename(temporary, path)
+        return True
+    os.unlink(temporary)
+    return True
+
+
+def _remove(path: str, oldest: float) -> bool:
+    """Remove a file that was not used since `oldest`, also when a writer freshens it at this very moment."""
+    if os.stat(path, follow_symlinks=False).st_mtime > oldest:
+        return False
+    aside = os.path.join(os.path.dirname(path), f"{TEMPORARY}{os.urandom(6).hex()}")
+    try:
+        os.rename(path, aside)  # from now on a writer does not find it, and writes it anew
+        if os.stat(aside, follow_symlinks=False).st_mtime > oldest and _publish(aside, path):
+            return False
+        os.unlink(aside)
+    except FileNotFoundError:
+        return False
+    return True

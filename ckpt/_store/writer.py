@@ -1,0 +1,324 @@
+"""One process's own journal: append-only, never waited for, rewritten by its owner when most of it is dead.
+
+Bytes first, then the line: the line is the commit. The one locked step is to reserve an offset; nothing is called inside it that could run
+foreign code, and the lock may be taken again by a signal handler that strikes meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from functools import cache, partial
+
+from ckpt._model.record import FORMAT, Json
+from ckpt._store import trust
+from ckpt._store.journal import Data, Line, decode, encode, part, read_at
+from ckpt._store.pair import Pair, host
+from ckpt._store.retention import Keep, Retention
+from ckpt._store.rewrite import copy, shared_of
+
+__all__ = ["Journal", "Keep", "boot"]
+
+#: A journal is rewritten when this many bytes of it, and more than half, are dead.
+ROTATE = 4 << 20
+#: How often an append begins anew when its files are taken away.
+TRIES = 3
+
+Views = Sequence[tuple[str, bytes]]
+
+
+class Journal:
+    """The journal of this process in the store `directory`. Threads, signal handlers and forked children may use it.
+
+    The files appear with the first event. `key` signs (None: unsigned), `version` is noted. `run` names what this process wrote, whatever
+    files it lies in.
+    """
+
+    def __init__(self, directory: str, key: bytes | None, *, version: str = "", rotate: int = ROTATE) -> None:
+        self.directory = directory
+        self._sign = trust.signer(key)
+        self.version = version
+        self._rotate_at = rotate
+        self._shared: dict[str, tuple[str, bytes]] = {}
+        self._reset()
+        _watch()
+        _journals.add(self)
+
+    def _reset(self) -> None:
+        """Begin anew, as a forked child does."""
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+        self.run = ""
+        self._pair: Pair | None = None
+        self._pairs: list[Pair] = []
+        self._rotating = False
+        self._retention = Retention()
+
+    def share(self, kind: str, data: bytes) -> str:
+        """Keep `data` for the events that will name it in `shared`, and return the name: its SHA-256."""
+        digest = part(data)[1]
+        self._shared[digest] = (kind, data)
+        return digest
+
+    def append(  # noqa: PLR0913 - a record made for each call would cost as much as the line
+        self,
+        body: bytes,
+        parts: Sequence[Data] = (),
+        *,
+        keep: Keep | None = None,
+        shared: Sequence[str] = (),
+        views: Views = (),
+        sync: bool = False,
+    ) -> int | None:
+        """Write one event and return the offset of its parts (None without parts); raise OSError when it could not be written.
+
+        `body` is compact JSON that names `parts` by `part()`. `shared` are names from `share()` that the body refers to: they are
+        written first where this journal does not have them yet. `views` are ids and bodies of further captures whose failure lies in the
+        same parts. With `sync` the event is on the disk when this returns.
+        """
+        data = b"" if not parts else parts[0] if len(parts) == 1 and type(parts[0]) is bytes else b"".join(parts)
+        length = len(data)
+        for _ in range(TRIES):
+            if self._pid != os.getpid():  # forked behind Python's back
+                self._after_fork()
+            with self._lock:
+                pair = self._pair or self._start()
+                # No call between the two: a signal handler that appends cannot come in between, another thread is locked out.
+                at = pair.end
+                pair.end = at + length
+                pair.flying += 1
+            written = 0
+            try:
+                if pair.is_ours(both=bool(parts)):
+                    place = at if parts else None
+                    lines = encode(body, place, self._sign(body))
+                    if views or not pair.shared.issuperset(shared):
+                        lines += self._also(pair, place, views, shared)
+                    pair.write(at, data, lines)
+                    if sync:
+                        pair.sync()
+                    written = len(lines) + length
+                    return place
+            finally:
+                self._land(pair, written, keep, views)
+        raise OSError(errno.EBADF, "the journal's files are closed as soon as they are opened")
+
+    def close(self) -> None:
+        """Say that the process ended cleanly and close the files; a later event begins a new pair."""
+        with self._lock:
+            pairs, self._pairs, self._pair = self._pairs, [], None
+        body = _compact({"event": "closed"})
+        for pair in pairs:
+            with contextlib.suppress(OSError):
+                if pair.pid == os.getpid() and pair.is_ours():
+                    pair.write(0, b"", encode(body, None, self._sign(body)))
+            pair.close()
+
+    def paths(self) -> list[str]:
+        """Return the `.jsonl` files that this process writes at the moment."""
+        return [pair.path for pair in self._pairs]
+
+    def _land(self, pair: Pair, written: int, keep: Keep | None = None, views: Views = ()) -> None:
+        """Account for an append that is over; `written` is 0 for one that failed."""
+        with self._lock:
+            pair.flying -= 1
+            pair.written += written
+            if keep is not None and written:
+                for id, size in self._retention.note(keep, written):
+                    self._bury(id, size)
+            if pair.flying or not pair.retired or pair.carried:
+                due = None
+            else:
+                pair.carried = True
+                due = pair
+        if not written:
+            self._inspect(pair)
+        if views:
+            self._supersede(pair, views)
+        if due:
+            self._carry(due)
+        elif pair.dead_bytes > pair.threshold and pair.dead_bytes * 2 > pair.written:
+            self._rotate(pair)
+
+    def _bury(self, id: str, size: int) -> None:
+        for pair in self._pairs:
+            pair.dead.add(id)
+        if self._pair:
+            self._pair.dead_bytes += size
+
+    def _supersede(self, pair: Pair, views: Views) -> None:
+        """Note that failures were written again: what a rewrite finds of them in another pair is not carried along."""
+        for other in list(self._pairs):
+            if other is not pair:
+                other.again.update(id for id, _ in views)
+
+    def _inspect(self, pair: Pair) -> None:
+        """Let go of a pair that is not ours any more; its numbers may belong to the program now."""
+        if not pair.is_ours():
+            with self._lock:
+                self._forget(pair)
+
+    def _forget(self, pair: Pair) -> None:
+        if pair in self._pairs:
+            self._pairs.remove(pair)
+        if self._pair is pair:
+            self._pair = None
+
+    def _start(self) -> Pair:
+        """Begin a new pair and make it the current one."""
+        pair = self._open()
+        if self._pair is not None:  # a signal handler was quicker
+            pair.close()
+            pair.unlink()
+            return self._pair
+        self._pairs.append(pair)
+        self._pair = pair
+        return pair
+
+    def _open(self) -> Pair:
+        """Return a new pair that begins with who writes it."""
+        pair = Pair(self.directory, self._rotate_at)
+        try:
+            self.run = self.run or os.urandom(8).hex()
+            body = _compact(
+                {
+                    "event": "opened",
+                    "format": FORMAT,
+                    "run": self.run,
+                    "host": host(),
+                    "boot": boot(),
+                    "pid": os.getpid(),
+                    "user": os.environ.get("USER", ""),
+                    "time": time.time(),
+                    "python": sys.version.split()[0],
+                    "ckpt": self.version,
+                }
+            )
+            pair.write(0, b"", encode(body, None, self._sign(body)))
+            pair.appear()
+        except BaseException:
+            pair.discard()
+            raise
+        return pair
+
+    def _also(self, pair: Pair, place: int | None, views: Views, shared: Sequence[str]) -> bytes:
+        """Write the shared records that `pair` does not have yet; return the lines of the views."""
+        for name in shared:
+            if name not in pair.shared:
+                kind, data = self._shared[name]
+                body = _compact({"event": "shared", "kind": kind, "parts": [part(data)]})
+                self._put(pair, body, self._sign(body), data)
+                pair.shared.add(name)
+        return b"".join(encode(view, place, self._sign(view)) for _, view in views)
+
+    def _put(self, pair: Pair, body: bytes, signature: str, data: bytes, at: int | None = None) -> int | None:
+        """Write an event with its parts (or with those at `at`) to `pair`, in which the caller has an append under way."""
+        if data:
+            with self._lock:
+                at = pair.end
+                pair.end = at + len(data)
+        line = encode(body, at, signature)
+        pair.write(at or 0, data, line)
+        pair.written += len(line) + len(data)
+        return at
+
+    def _rotate(self, old: Pair) -> None:
+        """Let a new pair take over from `old`, whose living records follow when no append to it is under way."""
+        with self._lock:
+            if self._rotating or self._pair is not old:
+                return
+            self._rotating = True
+        try:
+            new = self._open()
+        except Exception:  # full disk: go on with the old one, and try again much later
+            old.threshold *= 2
+            self._rotating = False
+            return
+        with self._lock:
+            self._rotating = False
+            self._pairs.append(new)
+            self._pair = new
+            old.retired = True
+            due = old.carried = not old.flying
+        if due:
+            self._carry(old)
+
+    def _carry(self, old: Pair) -> None:
+        """Copy the living records of `old` to the current pair and remove `old`.
+
+        Whatever goes wrong leaves `old` where it is: readers drop duplicates.
+        """
+        with self._lock:
+            new = self._pair or self._start()
+            new.flying += 1
+        try:
+            lines = [line for line in decode(old.path, read_at(old.line, os.fstat(old.line).st_size, 0)) if _is_living(line, old)]
+            copy(lines, partial(read_at, old.bin), partial(self._put, new), new.shared)
+            new.shared |= shared_of(lines)
+            if old.synced:
+                new.sync()
+            old.unlink()
+            with self._lock:
+                self._forget(old)
+            old.close()
+        except Exception:
+            old.carried = False
+        finally:
+            self._land(new, 1)
+
+    def _after_fork(self) -> None:
+        """Drop the parent's files: closed, never unlocked."""
+        for pair in self._pairs:
+            pair.close()
+        self._reset()
+
+
+def boot() -> str:
+    """Return what tells this boot of this machine from others; an empty text where the system does not say."""
+    return _boot()
+
+
+@cache
+def _boot() -> str:
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+    return ""
+
+
+def _is_living(line: Line, old: Pair) -> bool:
+    id, event = line.body.get("id"), line.body["event"]
+    return not (id in old.dead or event in {"opened", "closed"} or (event == "failed" and id in old.again))
+
+
+def _compact(body: Json) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+@cache
+def _watch() -> None:
+    """Follow forks and the end of the process, from the first journal on."""
+    import atexit
+
+    atexit.register(_close_all)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_fork_all)
+
+
+def _close_all() -> None:
+    for journal in list(_journals):
+        journal.close()
+
+
+def _fork_all() -> None:
+    for journal in list(_journals):
+        journal._after_fork()

@@ -1,0 +1,65 @@
+"""What ckpt raises and warns of.
+
+Every error says what went wrong in its message and what to do next in its hint, which is a command or an edit, ready to paste.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CannotReplayError",
+    "CkptError",
+    "CkptWarning",
+    "DamagedError",
+    "DebuggerError",
+    "NotFoundError",
+    "PlaceholderError",
+    "StoreError",
+    "UsageError",
+]
+
+
+class CkptError(Exception):
+    """Base of all errors of ckpt.
+
+    `message` says what is wrong, `hint` what to do next (empty when there is nothing to say).
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CkptError):
+    """ckpt was called in a way that cannot work: a wrong parameter, a wrong name, a decorator in the wrong place."""
+
+
+class StoreError(CkptError):
+    """The store cannot be used: no directory, no permission, another user's."""
+
+
+class NotFoundError(CkptError):
+    """No capture answers to the given name or id, or more than one does."""
+
+
+class DamagedError(CkptError):
+    """A record is there, but its bytes are not what was written."""
+
+
+class CannotReplayError(CkptError):
+    """The captured function cannot be called again: it is gone, or its arguments did not survive."""
+
+
+class DebuggerError(CkptError):
+    """No usable debugger: it is missing, broken, or needs a terminal that is not there."""
+
+
+class PlaceholderError(CkptError, AttributeError, TypeError):
+    """A placeholder was used as if it were the value that could not be kept.
+
+    It is an AttributeError and a TypeError as well, so that tools which probe an object (`hasattr`, `len`) get on.
+    """
+
+
+class CkptWarning(UserWarning):
+    """ckpt could not keep something; the message says what was lost and why. The program goes on."""
