@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import termios
+import time
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
@@ -333,7 +335,7 @@ def test_a_shadowed_pdb_that_is_loaded_stays_loaded(desk: Desk) -> None:
 
 
 def test_a_projects_own_code_module_does_no_harm(desk: Desk) -> None:
-    """pdb needs the standard library's `code`; a project that has its own, and has imported it, keeps it."""
+    """A project's own `code`, which it has imported, stays its own, though pdb needs the standard library's."""
     desk.put("code.py", "MINE = 1")
     run = desk.feed("import code as own; debuggers.post_mortem(failure()); import code; print(code.MINE)", "p rows", "q")
     assert run.stderr == ""
@@ -355,20 +357,21 @@ def test_vscode_without_debugpy_names_the_package(desk: Desk) -> None:
 
 def test_wrong_names_and_frames_are_usage_errors() -> None:
     """A debugger that is not known, a frame that is not there, an exception without frames: errors that say so."""
-    try:
-        raise KeyError(1)
-    except KeyError as err:
-        with pytest.raises(UsageError, match="no debugger 'gdb'"):
-            debuggers.post_mortem(err, debugger="gdb")
-        with pytest.raises(UsageError, match="no frame 1"):
-            debuggers.post_mortem(err, debugger="pdb", frame=1)
+    with pytest.raises(ZeroDivisionError) as failure:
+        divmod(1, 0)
+    with pytest.raises(UsageError, match="no debugger 'gdb'"):
+        debuggers.post_mortem(failure.value, debugger="gdb")
+    with pytest.raises(UsageError, match="no frame 1"):
+        debuggers.post_mortem(failure.value, debugger="pdb", frame=1)
     with pytest.raises(UsageError, match="no debugger 'gdb'"):
         debuggers.run_call(int, debugger="gdb", stop="failure")
     with pytest.raises(DebuggerError, match="no frames"):
         debuggers.post_mortem(KeyError(1), debugger="pdb")
 
 
-@pytest.mark.parametrize("verb", ["post_mortem(failure())", "run_call(int, stop='start')", "shell({}, banner='', module=None, exception=None)"])
+@pytest.mark.parametrize(
+    "verb", ["post_mortem(failure())", "run_call(int, stop='start')", "shell({}, banner='', module=None, exception=None)"]
+)
 def test_a_closed_standard_input_is_said(desk: Desk, verb: str) -> None:
     """With nowhere to read from, the error says that."""
     ending = f"""
@@ -472,7 +475,7 @@ def test_the_shell_leaves_a_running_ipython_alone(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("verb", "commands"),
     [
-        ("post_mortem(failure(), debugger='pdb')", ["!import sys; sys.settrace(print)", "p rows", "c"]),
+        ("post_mortem(failure(), debugger='pdb')", ["p rows", "c"]),
         ("post_mortem(failure(), debugger='ipdb')", ["p rows", "c"]),
         ("run_call(lambda: double(4), debugger='pdb', stop='start')", ["c"]),
         ("run_call(lambda: double(4), debugger='ipdb', stop='start')", ["n", "c"]),
@@ -483,6 +486,7 @@ def test_the_process_is_as_it_was(desk: Desk, verb: str, commands: list[str]) ->
     """Hooks, `sys.last_*`, builtins, `__main__`, path, tracing, the handler of Ctrl-C and the registered shell are as before."""
     ending = f"""
     sys.last_type = sys.last_value = "mine"
+    sys.settrace(lambda *_: None)
     before = state()
     debuggers.{verb}
     after = state()
@@ -491,6 +495,18 @@ def test_the_process_is_as_it_was(desk: Desk, verb: str, commands: list[str]) ->
     run = desk.feed(ending, *commands)
     assert run.returncode == 0
     assert run.stdout.endswith("CHANGED []\n"), run.stdout
+
+
+def test_a_call_under_ipdb_runs_in_the_process_as_it_was(desk: Desk) -> None:
+    """What IPython patches while it is set up is out of the program's sight before the call begins."""
+    ending = """
+    before = state()
+    def look():
+        during = state()
+        return [key for key in ("main", "path", "builtins", "environ") if before[key] != during[key]]
+    print("CHANGED", debuggers.run_call(look, debugger="ipdb", stop="start"))
+    """
+    assert desk.feed(ending, "c").stdout.endswith("CHANGED []\n")
 
 
 # In a terminal
@@ -519,6 +535,8 @@ def test_ctrl_d_leaves_ipdb(desk: Desk) -> None:
     """Ctrl-D at the prompt of a terminal ends the session as `q` does."""
     terminal = desk.sit("debuggers.post_mortem(failure(), debugger='ipdb'); print('went', 'on')")
     terminal.expect_exact("ipdb> ")
+    while termios.tcgetattr(terminal.child_fd)[3] & termios.ICANON:  # prompt_toolkit paints the prompt before it takes the keys
+        time.sleep(0.01)
     terminal.sendeof()
     terminal.expect_exact("went on")
 

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-import asyncio
+import ast
 import inspect
 import io
 import json
 import linecache
 import os
-import pdb
+import pdb  # noqa: T100 - a debugger is a reader of frames
 import re
 import subprocess
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -399,11 +399,14 @@ SHAPES = {
             raise ExceptionGroup("several", [*errors, ExceptionGroup("inner", [TypeError(1)])])
         """,
     "a group split by except*": """
-        def fail():
+        def inner():
             try:
                 raise ExceptionGroup("several", [ValueError(1), TypeError(2), KeyError(3)])
             except* ValueError as group:
                 raise RuntimeError("in except*")
+
+        def fail():
+            inner()
         """,
     "notes": """
         def fail():
@@ -562,12 +565,9 @@ def load(text: str, path: Path) -> dict[str, Any]:
 
 def caught(function: Callable[[], object]) -> BaseException:
     """Return what `function` raises, without the frame of this one."""
-    try:
+    with pytest.raises(BaseException) as info:  # noqa: PT011 - any will do
         function()
-    except BaseException as err:
-        assert err.__traceback__ is not None
-        return err.with_traceback(err.__traceback__.tb_next)
-    raise AssertionError("It did not fail.")
+    return info.value.with_traceback(info.tb.tb_next)
 
 
 @pytest.fixture(params=SHAPES)
@@ -622,7 +622,7 @@ LOOK = ("where", "ll", "l", "args", "p sorted(locals())", "up", "ll", "args", "p
 
 
 def test_a_debugger_shows_what_it_would_have_shown_live(live: BaseException) -> None:
-    """pdb prints the same for the whole tour of a failure."""
+    """`pdb` prints the same for the whole tour of a failure."""
     recorded = record(live)
 
     assert session(recorded.rebuild(), *LOOK) == session(live, *LOOK)
@@ -651,3 +651,445 @@ def verbose_text(error: BaseException) -> str:
 
     text: str = VerboseTB().text(type(error), error, error.__traceback__)
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+PROMPT = """
+    import math
+    LIMIT = 4
+
+    class Acc:
+        def __init__(self, total):
+            self.total = total
+        def __repr__(self):
+            return f"<Acc {self.total}>"
+        def add(self, __n, *more, scale=1):
+            __twice = 2 * __n
+            rows = [{"n": n} for n in more]
+            return sum(row["m"] * LIMIT for row in rows) + math.pi
+
+    def fail():
+        acc = Acc(3)
+        return acc.add(5, 1, 2, scale=7)
+    """
+
+
+@pytest.fixture
+def prompt(tmp_path: Path) -> BaseException:
+    """A rebuilt failure in which the frame with the interesting variables is one up from the last."""
+    return record(caught(load(PROMPT, tmp_path / "shape.py")["fail"])).rebuild()
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("p (lambda q: q + scale)(1)", "8"),
+        ("p [n * scale for n in more]", "[7, 14]"),
+        ("p sum(n for n in more if n < scale)", "3"),
+        ("p sorted(more, key=lambda n: -n * scale)", "[2, 1]"),
+        ("p {n: [m + scale for m in more] for n in more}", "{1: [8, 9], 2: [8, 9]}"),
+        ("!f = lambda: scale + self.total;; p f()", "10"),
+        ("!def g(): return [rows[0], _Acc__twice][1];; p g()", "10"),
+        ("!scale = 100;; p scale, (lambda: scale)()", "(100, 100)"),
+        ("!new = 6;; p (lambda: new * scale)()", "42"),
+        ("!import os.path as way;; p (lambda: way.basename('a/b'))()", "'b'"),
+        ("!global LIMIT; LIMIT = 9;; p LIMIT, (lambda: LIMIT)()", "(9, 9)"),
+        ("p LIMIT, math.floor(math.pi), (lambda: math.floor(LIMIT))()", "(4, 3, 4)"),
+        ("p __name__, __file__[-8:]", "('shape', 'shape.py')"),
+        ("p len(more), isinstance(self, type(self))", "(2, True)"),
+        ("p (lambda: nothing)()", "*** NameError: name 'nothing' is not defined"),
+        ("p 'scale' in globals(), 'LIMIT' in globals()", "(False, True)"),
+    ],
+)
+def test_what_is_typed_at_a_prompt_finds_variables_and_globals(prompt: BaseException, typed: str, answer: str) -> None:
+    """Lambdas, comprehensions and functions typed at the prompt see the frame's variables on every Python."""
+    lines = session(prompt, "up", typed).strip().splitlines()
+
+    assert lines[-1] == answer
+
+
+def test_assignments_at_a_prompt_last_as_long_as_live_ones(tmp_path: Path) -> None:
+    """Also across `up` and `down`, where Pythons differ."""
+    live = caught(load(PROMPT, tmp_path / "shape.py")["fail"])
+    recorded = record(live)
+    commands = ("up", "!scale = 5", "!made = 6", "p scale, made", "up", "p acc.total", "down", "p scale, made", "args", "whatis made")
+
+    assert session(recorded.rebuild(), *commands) == session(live, *commands)
+
+
+def test_the_records_handed_in_are_not_changed(tmp_path: Path) -> None:
+    """What a person assigns in a debugger does not reach the capture's own dicts."""
+    recorded = record(caught(load(SHAPES["a module"], tmp_path / "shape.py")["fail"]))
+    before = [dict(values) for values in recorded.locals + recorded.globals]
+
+    session(recorded.rebuild(), "!x = 99", "!brand_new = 1", "up", "!global limit; limit = 5")
+
+    assert [dict(values) for values in recorded.locals + recorded.globals] == before
+
+
+def test_a_real_debugger_session_on_standard_input(tmp_path: Path) -> None:
+    """A process whose standard input is a list of commands prints the same live and rebuilt."""
+    program = f"""
+        import pdb, sys
+        from pathlib import Path
+        import test_frames as t
+        error = t.caught(t.load(t.PROMPT, Path({str(tmp_path / "shape.py")!r}))["fail"])
+        error = t.record(error).rebuild() if sys.argv[1] == "rebuilt" else error
+        pdb.post_mortem(error if sys.version_info >= (3, 13) else error.__traceback__)
+        """
+    commands = "where\nll\nup\nargs\np rows\n!scale += 1\np scale\nsource Acc\nwhatis self.add\nup\ndown\ndown\nl\nq\n"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])}
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program), which],
+            input=commands,
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=tmp_path,
+            timeout=60,
+            check=True,
+        ).stdout
+        for which in ("live", "rebuilt")
+    ]
+
+    assert "scale = 7" in printed[0]
+    assert printed[1] == printed[0]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="pdb has `exceptions` since 3.13")
+@pytest.mark.parametrize("shape", ["an explicit cause", "an implicit context", "a cause from elsewhere"])
+def test_a_debugger_walks_the_chain_of_exceptions(shape: str, tmp_path: Path) -> None:
+    """The `exceptions` of pdb shows and enters the causes."""
+    live = caught(load(SHAPES[shape], tmp_path / "shape.py")["fail"])
+    commands = ("exceptions", "exceptions 0", "where", "ll", "p sorted(locals())", "exceptions 1", "where")
+    recorded = record(live)
+
+    assert session(recorded.rebuild(), *commands) == session(live, *commands)
+
+
+def test_all_levels_of_a_recursion_share_one_code_object() -> None:
+    """As they did live; and each has its own variables."""
+
+    def down(n: int) -> float:
+        if n < 2:
+            last = n
+            return 1 / last / 0
+        return down(n - 1) + 1
+
+    live = caught(lambda: down(700))
+    recorded = record(live)
+    rebuilt = recorded.rebuild()
+    frames = [frame for frame, _ in traceback.walk_tb(rebuilt.__traceback__)][1:]
+
+    assert len({frame.f_code for frame in frames}) == 1
+    assert [frame.f_locals["n"] for frame in frames] == list(range(700, 0, -1))
+    assert ["last" in frame.f_locals for frame in frames[-2:]] == [False, True]
+    assert text_of(rebuilt) == text_of(live)
+
+
+def test_variables_keep_their_order_whichever_frames_have_them() -> None:
+    """Frames of one function that got differently far list what they have in the order of the function."""
+
+    def step(depth: int, one: bool) -> float:
+        if one:
+            _first = depth
+        _second = [depth]
+        if not one:
+            _third = depth
+        return step(depth - 1, not one) if depth else 1 / depth
+
+    recorded = record(caught(lambda: step(3, True)))
+    frames = [frame for frame, _ in traceback.walk_tb(recorded.rebuild().__traceback__)]
+
+    assert [list(frame.f_locals) for frame in frames] == [list(values) for values in recorded.locals]
+
+
+@pytest.mark.parametrize("shape", ["the same frame twice", "an implicit context"])
+def test_traceback_entries_of_one_frame_share_it(shape: str, tmp_path: Path) -> None:
+    """What is assigned in a frame is seen from every traceback that runs through it."""
+    rebuilt = record(caught(load(SHAPES[shape], tmp_path / "shape.py")["fail"])).rebuild()
+    entries = [entry for error in _linked(rebuilt) for entry in traceback.walk_tb(error.__traceback__)]
+    found = [(frame, line) for frame, line in entries if frame.f_code.co_name == "fail"]
+
+    assert len({line for _, line in found}) == 2
+    assert len({id(frame) for frame, _ in found}) == 1
+
+
+def test_a_frame_that_was_still_running_stands_where_it_stood() -> None:
+    """Debuggers mark both the line it had reached and the line that raised."""
+    try:
+        int("x")
+    except ValueError as err:
+        recorded = record(err)
+        reached = inspect.currentframe().f_lineno - 1  # type: ignore[union-attr]
+    rebuilt = recorded.rebuild()
+
+    assert rebuilt.__traceback__ is not None
+    assert (innermost(rebuilt).f_lineno, rebuilt.__traceback__.tb_lineno) == (reached, reached - 2)
+
+
+def edited(recorded: Recorded, change: Callable[[dict[str, Any]], object]) -> Recorded:
+    """Return the record with its JSON form changed."""
+    data = recorded.manifest.to_json()
+    change(data)
+    return recorded._replace(manifest=Manifest.from_json(data))
+
+
+@pytest.mark.parametrize("positions", [None, [3, 3, -1, -1], [4, 3, 1, 2], [3, 3, 9, 2], [3, 3, None, None]])
+def test_entries_without_columns_print_without_carets(positions: list[Any] | None, tmp_path: Path) -> None:
+    """Also when what was recorded makes no sense."""
+    recorded = record(caught(load("#\n#\ndef fail(x=0): return 1 / x\n", tmp_path / "shape.py")["fail"]))
+    assert "^" in text_of(recorded.rebuild())
+
+    printed = text_of(edited(recorded, lambda data: data["exceptions"][0]["traceback"][0].update(positions=positions)).rebuild())
+
+    assert 'shape.py", line 3, in fail\n    def fail(x=0): return 1 / x\nZeroDivisionError' in printed
+
+
+def test_line_zero_is_a_line() -> None:
+    """Generated code has it."""
+    tree = ast.parse("def fail(): return 1 / 0")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt | ast.expr | ast.arg):
+            node.lineno = node.end_lineno = 0
+    names: dict[str, Any] = {}
+    exec(compile(tree, "<generated>", "exec"), names)
+    live = caught(names["fail"])
+
+    assert 'File "<generated>", line 0, in fail' in text_of(live)
+    assert text_of(record(live).rebuild()) == text_of(live)
+
+
+def test_names_of_a_frame_may_be_anything(tmp_path: Path) -> None:
+    """Also keywords, what a tool has put there, and a file that is not a name of a file."""
+    recorded = record(caught(load("def fail(x=0): return 1 / x\n", tmp_path / "shape.py")["fail"]))
+    odd = {"x": 0, "None": 1, "if": 2, "a b": 3, "": 4, "__ckpt_needs__": 5, "v0": 6, "\udc80": 7}
+    recorded = edited(recorded, lambda data: data["frames"][0].update(file="a\udc80\n.py", name="<odd> ", qualname="", module=""))
+
+    rebuilt = recorded._replace(locals=[{**odd, 5: "not a name"}]).rebuild()
+
+    assert dict(innermost(rebuilt).f_locals) == odd
+    assert innermost(rebuilt).f_code.co_filename == "a\udc80\n.py"
+
+
+def test_variables_that_could_not_be_loaded_are_left_out(tmp_path: Path) -> None:
+    """The frames and the text are there."""
+    live = caught(load(PROMPT, tmp_path / "shape.py")["fail"])
+
+    rebuilt = record(live)._replace(locals=[object()], globals=[]).rebuild()
+
+    assert text_of(rebuilt) == text_of(live)
+    assert [dict(frame.f_locals) for frame, _ in traceback.walk_tb(rebuilt.__traceback__)] == [{}, {}, {}]
+
+
+def test_an_exception_that_refuses_to_be_set_gets_its_traceback() -> None:
+    """A frozen dataclass can be raised, so it can be rebuilt."""
+
+    @dataclass(frozen=True)
+    class FrozenError(Exception):
+        code: int
+
+    def fail() -> None:
+        raise BaseException.__new__(FrozenError, 3)
+
+    with pytest.raises(FrozenError) as info:
+        fail()
+    recorded = record(info.value)
+    live = text_of(info.value)
+
+    assert text_of(recorded._replace(exceptions=[BaseException.__new__(FrozenError, 3)]).rebuild()) == live
+
+
+def test_rebuilding_leaves_the_exception_at_hand_alone(prompt: BaseException) -> None:
+    """Inside an `except` block, too."""
+    recorded = record(prompt)
+    try:
+        int("x")
+    except ValueError as err:
+        before, rebuilt, after = text_of(err), recorded.rebuild(), text_of(err)
+
+    assert after == before
+    assert rebuilt.__context__ is None
+
+
+def test_exceptions_that_follow_from_themselves_do_not_hang() -> None:
+    """An exception that is its own context, and a ring of causes."""
+    first, second = ValueError("first"), TypeError("second")
+    first.__context__ = first
+    first.__cause__, second.__cause__ = second, first
+    recorded = record(first)
+
+    rebuilt = recorded.rebuild()
+
+    assert rebuilt.__context__ is rebuilt
+    assert rebuilt.__cause__ is not None
+    assert rebuilt.__cause__.__cause__ is rebuilt
+    assert text_of(rebuilt) == text_of(first)
+
+
+class Unloadable:
+    """Like a placeholder, down to the lie about its class."""
+
+    def __getattribute__(self, name: str) -> Any:
+        return ValueError if name == "__class__" else super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("shape", [name for name in SHAPES if "error" not in name and name != "mangled names"])
+def test_an_exception_that_could_not_be_loaded_prints_the_same(shape: str, tmp_path: Path) -> None:
+    """A made-up type of the same name, groups and their members included; only suggestions ("Did you mean") need the real one."""
+    live = caught(load(SHAPES[shape], tmp_path / "shape.py")["fail"])
+    recorded = record(live)
+
+    rebuilt = recorded._replace(exceptions=[Unloadable() for _ in recorded.exceptions]).rebuild()
+
+    assert text_of(rebuilt) == text_of(live)
+    assert isinstance(rebuilt, BaseException)
+
+
+@pytest.mark.parametrize(
+    ("qualified", "printed"),
+    [
+        ("KeyError", "KeyError: text"),
+        ("pkg.errors.Odd", "pkg.errors.Odd: text"),
+        ("pkg.make.<locals>.Odd", "pkg.make.<locals>.Odd: text"),
+        ("__main__.Outer.Inner", "Outer.Inner: text"),
+        ("SyntaxError", "SyntaxError: text"),
+        ("UnicodeDecodeError", "UnicodeDecodeError: text"),
+        ("OSError", "OSError: text"),
+        ("ExceptionGroup", "ExceptionGroup: text"),
+        ("print", "print: text"),
+    ],
+)
+def test_stand_ins_print_the_recorded_type_and_text(qualified: str, printed: str) -> None:
+    """As `traceback` would have printed the original."""
+    manifest = Manifest(exceptions=[Raised(type=qualified, text="text", notes=["a note"])])
+
+    assert text_of(rebuild(manifest, [], [], [])) == f"{printed}\na note\n"
+
+
+def test_a_stand_in_for_a_builtin_is_caught_as_one() -> None:
+    """`except KeyError` takes it."""
+    with pytest.raises(KeyError):
+        raise rebuild(Manifest(exceptions=[Raised(type="KeyError", text="'k'")]), [object()], [], [])
+
+
+def test_a_group_recorded_as_its_own_member_does_not_hang() -> None:
+    """Damage is no reason to recurse for ever."""
+    manifest = Manifest(exceptions=[Raised(type="ExceptionGroup", text="text", members=[0])])
+
+    assert "text" in text_of(rebuild(manifest, [], [], []))
+
+
+def test_a_view_begins_where_the_inner_capture_began(tmp_path: Path) -> None:
+    """The exception that it names, without the first entries of its traceback."""
+    recorded = record(caught(load(SHAPES["an implicit context"], tmp_path / "shape.py")["fail"]))
+
+    inner = recorded.rebuild((0, 1))
+    assert [frame.f_code.co_name for frame, _ in traceback.walk_tb(inner.__traceback__)] == ["clean"]
+    assert inner.__context__ is not None
+    assert inner.__context__.__traceback__ is not None
+    assert type(recorded.rebuild((1, 0))) is IndexError
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(exceptions=[]),
+        lambda data: data.update(frames=[]),
+        lambda data: data["exceptions"][0].update(cause=7),
+        lambda data: data["exceptions"][0].update(members=[-1]),
+        lambda data: data["exceptions"][0]["traceback"][0].update(frame=-1),
+        lambda data: data["frames"][0].update(argcount=3),
+        lambda data: data["frames"][0].update(posonly=3),
+    ],
+)
+def test_a_record_that_points_nowhere_is_damaged(change: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
+    """And is said to be, before anything is built."""
+    recorded = record(caught(load(SHAPES["a function"], tmp_path / "shape.py")["fail"]))
+
+    with pytest.raises(DamagedError):
+        edited(recorded, change).rebuild()
+    with pytest.raises(DamagedError):
+        recorded.rebuild((0, 9))
+
+
+@pytest.mark.parametrize("shape", ["a function", "decorators", "form feeds and separators in the text", "tabs", "a long line"])
+@pytest.mark.parametrize("fate", ["gone", "changed"])
+def test_source_is_shown_as_it_was_recorded(shape: str, fate: str, tmp_path: Path) -> None:
+    """Whether the file has changed or is gone: in tracebacks and in the debugger."""
+    path = tmp_path / "shape.py"
+    live = caught(load(SHAPES[shape], path)["fail"])
+    recorded, printed, toured = record(live), text_of(live), session(live, *LOOK)
+    text, times = path.read_text(encoding="utf-8"), path.stat()
+    if fate == "gone":
+        path.unlink()
+    else:
+        path.write_text("# another text\n" * 50, encoding="utf-8")
+        # 3.13's pdb warns of a file that changes while it runs; this one changed between two sessions.
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    linecache.checkcache(str(path))
+
+    rebuilt = recorded.rebuild()
+    with show_sources({str(path): lambda: text}):
+        assert text_of(rebuilt) == printed
+        assert session(rebuilt, *LOOK) == toured
+    assert text_of(rebuilt) != printed
+
+
+def test_line_endings_of_a_source_do_not_matter() -> None:
+    """Text from Windows, from old Macs and without a last newline."""
+    with show_sources({"<a>": lambda: "one\r\ntwo\rthree\x0cstill three"}):
+        assert linecache.getlines("<a>") == ["one\n", "two\n", "three\x0cstill three\n"]
+
+
+def test_a_source_is_fetched_when_it_is_shown_and_only_once() -> None:
+    """What nobody looks at costs nothing."""
+    fetched: list[str] = []
+
+    def fetch() -> str:
+        fetched.append("text")
+        return "one\n"
+
+    with show_sources({__file__: fetch}):
+        linecache.checkcache()
+        linecache.lazycache(__file__, globals())
+        assert fetched == []
+        assert linecache.getline(__file__, 1) == linecache.getline(__file__, 1) == "one\n"
+        linecache.checkcache()
+        assert linecache.getline(__file__, 1) == "one\n"
+    assert fetched == ["text"]
+
+
+@pytest.mark.parametrize("error", [DamagedError("The text is not what was written."), FileNotFoundError()])
+def test_a_source_that_cannot_be_had_is_that_on_disk(error: Exception) -> None:
+    """Better than none."""
+
+    def fetch() -> str:
+        raise error
+
+    with show_sources({__file__: fetch, "<no file>": fetch}):
+        assert linecache.getline(__file__, 1).startswith("from __future__")
+        assert linecache.getlines("<no file>") == []
+
+
+def test_linecache_is_given_back_as_it_was() -> None:
+    """Also after an error, for files that it knew and for those that it did not."""
+    linecache.getlines(__file__)
+    before = linecache.cache[__file__]
+
+    def look_and_fail() -> None:
+        assert linecache.getlines("<other>") == ["two\n"]
+        linecache.clearcache()
+        int("x")
+
+    with (
+        pytest.raises(ValueError, match="x"),
+        show_sources({__file__: lambda: "one", "<other>": lambda: "two", "<third>": lambda: "three"}),
+    ):
+        look_and_fail()
+
+    assert {name: linecache.cache.get(name) for name in (__file__, "<other>", "<third>")} == {
+        __file__: before,
+        "<other>": None,
+        "<third>": None,
+    }

@@ -22,18 +22,20 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "design.md")]
 
 TYPED = re.compile(r"^(?:ipdb> |\(Pdb\) |In \[\d+\]: )", re.MULTILINE)
-#: What is different each time, as it looks on the page and in what is printed.
+#: What is different each time, as it looks on a page, and what it may be in what is printed.
 CHANGING = {
+    r"\n?^ *\.\.\.$\n?": r"(?s:.*?)",
+    r"\.\.\.": r".*?",
     r"\b[0-9a-f]{16}\b": r"[0-9a-f]{16}",
-    r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\b": r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d",
-    r"\b\d+(?:\.\d+)? ?(?:ns|us|µs|ms|s|min)\b": r"\d+(?:\.\d+)? ?(?:ns|us|µs|ms|s|min)",
-    r"\b\d+(?:\.\d+)? ?(?:B|kB|KB|KiB|MB|MiB|bytes)\b": r"\d+(?:\.\d+)? ?(?:B|kB|KB|KiB|MB|MiB|bytes)",
-    r"\bpid \d+\b": r"pid \d+",
-    r"\bPython 3\.\d+\.\d+\b": r"Python 3\.\d+\.\d+\S*",
-    r"\n? *\.\.\. *\n?|\.\.\.": r"(?s:.*?)",
+    r"\b[0-9a-f]{8}\b": r"[0-9a-f]{8}",
+    r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+    r"\b[\d.]+ (?:us|ms|s|min)\b": r"[\d.e+]+ (?:us|ms|s|min)",
+    r"\b[\d.]+ (?:bytes|kB|MB)\b": r"[\d.]+ (?:bytes|kB|MB)",
+    r"\bPython 3\.\d+\.\d+\b": r"Python 3\.\S+",
+    r"\bpid \d+  \S+": r"pid \d+  \S+",
     r" {2,}": r" +",
 }
-CHANGES = re.compile("|".join(f"({pattern})" for pattern in CHANGING))
+CHANGES = re.compile("|".join(f"({pattern})" for pattern in CHANGING), re.MULTILINE)
 
 
 @dataclass
@@ -125,7 +127,8 @@ def check_console(machine: Machine, block: str) -> None:
             check_answers(command, rest, printed)
         else:
             expected, actual = without_padding(rest), without_padding(printed)
-            assert as_pattern(expected).fullmatch(actual), f"$ {command}\nprinted\n{actual}\nand the page says\n{expected}"
+            if not as_pattern(expected).fullmatch(actual):
+                pytest.fail(f"$ {command}\nprinted\n{actual}\nand the page says\n{expected}", pytrace=False)
 
 
 def check_answers(command: str, rest: str, printed: str) -> None:
@@ -135,7 +138,8 @@ def check_answers(command: str, rest: str, printed: str) -> None:
         if TYPED.match(line) or line.strip() in {"", "..."}:
             continue
         found = as_pattern(line).search(actual, position)
-        assert found, f"$ {command}\nprinted\n{actual}\nand the page says\n{line}"
+        if not found:
+            pytest.fail(f"$ {command}\nprinted\n{actual}\nand the page says\n{line}", pytrace=False)
         position = found.end()
 
 
@@ -179,7 +183,8 @@ def walk(machine: Machine, page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_blocks_do_what_the_page_says(page: Path, machine: Machine) -> None:
     """Every block of the page runs, after those before it, and prints what stands there."""
-    machine.run(first_command().partition("pip install -q -e . && ")[2])
+    if page == README:
+        machine.run(first_command().partition("pip install -q -e . && ")[2])
     walk(machine, page)
 
 

@@ -1,41 +1,24 @@
-"""The command `ckpt`: its commands, and the one map from errors to exit codes."""
+"""The command `ckpt`: what answers, and the one map from errors to exit codes."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
-
-from ckpt._cli import keeping, looking, replaying
-from ckpt._cli.completion import VARIABLE, script
-from ckpt._cli.screen import complain, write
+from ckpt._cli.screen import complain
+from ckpt._cli.shells import VARIABLE, script
 from ckpt.errors import CannotReplayError, CkptError, PlaceholderError, UsageError
-
-#: In the order of `ckpt --help`: that in which they are needed.
-COMMANDS: tuple[Callable[..., None], ...] = (
-    keeping.init,
-    looking.info,
-    looking.show,
-    replaying.run,
-    replaying.shell,
-    replaying.debug,
-    keeping.clear,
-    keeping.check,
-)
 
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """End the process as an error inside demands: 1 what ckpt could not do, 2 wrong usage, 130 interrupted; a closed pipe is no error to tell."""
+    """End the process as an error inside demands: 1 what ckpt could not do, 2 wrong usage, 130 interrupted; a closed pipe is not told."""
     try:
         yield
-        sys.stdout and sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except CkptError as err:
         label = "cannot replay" if isinstance(err, CannotReplayError | PlaceholderError) else "error"
         complain(err.message, err.hint, label=label)
@@ -48,52 +31,38 @@ def exit_codes() -> Iterator[None]:
         sys.exit(1)
 
 
-class Commands(TyperGroup):
-    """The group of all commands; errors are mapped here, before Typer makes its own of them."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that `ctx` names."""
-        with exit_codes():
-            return super().invoke(ctx)
-
-
-app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-
-
-def _print_version(is_asked: bool) -> None:
-    if is_asked:
-        from ckpt._version import VERSION
-
-        write(f"ckpt {VERSION}")
-        raise typer.Exit
-
-
-@app.callback()
-def _ckpt(
-    ckpt_dir: Annotated[str | None, typer.Option("--ckpt-dir", metavar="PATH", help="The store, in place of the one that is found.")] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
-) -> None:
-    """Look at captured calls, debug them, and call them again on today's code."""
-    if ckpt_dir is not None:
-        from ckpt._store.location import set_ckpt_dir
-
-        set_ckpt_dir(ckpt_dir)
-
-
-for _command in COMMANDS:
-    app.command()(_command)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
-    if text := script(os.environ.get(VARIABLE, "")):
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    with exit_codes():
+        if VARIABLE in os.environ:
+            _complete(os.environ[VARIABLE], given)
+        elif not _list_quickly(given):
+            _run_typer(given)
+
+
+def _list_quickly(arguments: list[str]) -> bool:
+    """Answer plain `ckpt info` without Typer, whose loading costs more than the list; return whether that is what was asked."""
+    from ckpt._cli.listing import plain_listing
+
+    listing = plain_listing(arguments)
+    if listing is not None:
+        listing.tell()
+    return listing is not None
+
+
+def _complete(instruction: str, arguments: list[str]) -> None:
+    text = script(instruction)
+    if text is None:
+        _run_typer(arguments)  # it answers, and leaves
+    else:
         sys.stdout.write(text)
-        return
+
+
+def _run_typer(arguments: list[str]) -> None:
+    from typer.main import get_command
+
+    from ckpt._cli.commands import app
+
     # Not app(): it would put Typer's excepthook in the place of the one that a replayed program finds.
-    get_command(app)(args=None if arguments is None else list(arguments), prog_name="ckpt")
+    get_command(app)(args=arguments, prog_name="ckpt")

@@ -10,6 +10,7 @@ import typer
 
 from ckpt._cli.options import Name
 from ckpt._cli.screen import say, write
+from ckpt._cli.text import one_line
 from ckpt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,25 +22,29 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def init() -> None:
-    """Make a store, .pyckpt, in this directory; or the one that --ckpt-dir names.
+    """Make a store, .pyckpt, in this directory.
 
-    Harmless when it is there. The store keeps itself out of git, and nobody else can read it.
+    With --ckpt-dir, make that one. Harmless when it is there. The store keeps itself out of git, and nobody else can read it.
     """
     import os
 
     from ckpt._cli.stores import located
-    from ckpt._store.location import DIRECTORY, create
+    from ckpt._store.location import DIRECTORY, create, locate
 
     location = located()
     path = location.path if location.found_by == "option" else os.path.abspath(DIRECTORY)
     create(path)
     write(path)
+    now = locate() if location.found_by != "option" else location
+    if now.path != path:
+        say(one_line(f"note: captures go to {now.path} ({now.found_by})"))
 
 
 def clear(name: Name = None, yes: Yes = False, keep: Keep = None, older_than: OlderThan = None) -> None:
-    """Delete captures: those of a name, one by its id, or all of them.
+    """Delete captures.
 
-    All of them only with --yes or after asking. Captures that are still running stay, unless an id means one.
+    Those of a name, one by its id, or all of them: that only with --yes or after asking. Captures that are still running stay, unless
+    an id means one.
     """
     from ckpt._cli.stores import matching, opened
     from ckpt._cli.text import parse_age, plural
@@ -57,7 +62,10 @@ def clear(name: Name = None, yes: Yes = False, keep: Keep = None, older_than: Ol
 
 
 def check() -> None:
-    """Say what in the store is damaged, missing or left over; exit code 1 when there is something."""
+    """Report what in the store is not sound.
+
+    What is damaged, missing or left over, one line each. Exit code 1 when there is something.
+    """
     from ckpt._cli.report import findings
     from ckpt._cli.stores import opened
 

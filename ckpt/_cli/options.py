@@ -30,5 +30,5 @@ Name = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Here = Annotated[bool, typer.Option("--here", help="Run in this directory, not in the captured one.")]
-UseDebugger = Annotated[Debugger | None, typer.Option("--debugger", help="Which debugger; ipdb unless said otherwise.")]
+UseDebugger = Annotated[Debugger | None, typer.Option("--debugger", help="Which debugger; without it, the best that can be used.")]
 AtFrame = Annotated[int | None, typer.Option("--frame", metavar="N", help="Frame number; 0 is the captured function.")]

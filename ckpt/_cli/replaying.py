@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import zip_longest
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, Any
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +30,7 @@ Locals = Annotated[bool, typer.Option("--locals", help="The variables of a frame
 
 def run(  # noqa: PLR0913 - one parameter for each option
     name: Name = None,
+    *,
     debug: Debug = False,
     start: AtStart = False,
     shell: Shell = False,
@@ -38,9 +39,10 @@ def run(  # noqa: PLR0913 - one parameter for each option
     here: Here = False,
     as_json: AsJson = False,
 ) -> None:
-    """Call the function again on today's code, with the captured arguments, and give a verdict.
+    """Call the function again; give a verdict.
 
-    What it returned is printed last; the verdict is the last line on standard error. Exit code 0 when the call returned, 1 when it raised.
+    The captured arguments, today's code. Without NAME: the newest failure, or the newest capture when none failed. What it returned is
+    printed last; the verdict is the last line on standard error. Exit code 0 when the call returned, 1 when it raised.
     """
     _only_one({"--debug": debug, "--shell": shell, "--json": as_json})
     _only_with("--debug", debug, {"--start": start})
@@ -54,9 +56,9 @@ def run(  # noqa: PLR0913 - one parameter for each option
 
 
 def shell(name: Name = None, args: Args = False, locals_: Locals = False, frame: AtFrame = None) -> None:
-    """Open IPython among the variables at the failure; nothing is run again.
+    """Open IPython among a failure's variables.
 
-    Without NAME: the newest failure. Frame 0 is the captured function, the last one is the one that raised.
+    Nothing is run again. Without NAME: the newest failure. Frame 0 is the captured function, the last one is the one that raised.
     """
     _only_one({"--args": args, "--locals": locals_})
     _only_one({"--args": args, "--frame": frame is not None})
@@ -67,17 +69,19 @@ def shell(name: Name = None, args: Args = False, locals_: Locals = False, frame:
         _shell_with_locals(capture, frame or 0)
 
 
-def debug(
+def debug(  # noqa: PLR0913 - one parameter for each option
     name: Name = None,
+    *,
     start: Start = False,
     rerun: Rerun = False,
     debugger: UseDebugger = None,
     frame: AtFrame = None,
     here: Here = False,
 ) -> None:
-    """Open the debugger in the frames of the failure; nothing is run again unless --start or --rerun says so.
+    """Open a debugger in a failure's frames.
 
-    Without NAME: the newest failure. The session starts in the frame that raised, or in frame N.
+    Nothing is run again unless --start or --rerun says so. Without NAME: the newest failure. The session starts in the frame that
+    raised, or in frame N.
     """
     _only_one({"--start": start, "--rerun": rerun})
     _only_one({"--start": start, "--rerun": rerun, "--frame": frame is not None})
@@ -102,7 +106,7 @@ def _run(name: str | None, *, here: bool, as_json: bool, then_shell: bool) -> No
     capture = _opened(name)
     with screen.results_only() if as_json else nullcontext():
         outcome, text = _replayed(capture, here=here)
-        screen.say_traceback(outcome.exception)
+        _say_failure(outcome.exception)
         _say_notes(capture)
     if as_json:
         screen.write(report.replayed(capture.header, outcome, text))
@@ -117,26 +121,34 @@ def _run(name: str | None, *, here: bool, as_json: bool, then_shell: bool) -> No
 def _replayed(capture: Capture, *, here: bool) -> tuple[Replay, str | None]:
     """Return what a replay showed, and the repr of what was returned."""
     from ckpt._cli.report import shielded
-    from ckpt._cli.screen import complain
     from ckpt._replaying.replay import Replay, replay
 
     try:
         outcome = replay(capture, here=here)
     except (CannotReplayError, PlaceholderError) as err:
-        if err.hint:
-            complain(err.hint, label="hint")
-        return Replay(verdict="cannot replay", detail=err.message, has_returned=False, duration=None), None
-    return outcome, shielded(lambda: repr(outcome.value)) if outcome.has_returned else None
+        return Replay(verdict="cannot replay", detail=err.message, has_returned=False, exception=err), None
+    if not outcome.has_returned or outcome.text is not None:
+        return outcome, outcome.text
+    return outcome, shielded(lambda: repr(outcome.value))
+
+
+def _say_failure(exception: BaseException | None) -> None:
+    """Say what a replay raised, from the function's own frame on; of what kept ckpt from calling it, only what to do."""
+    from ckpt._cli.screen import complain, say_traceback
+
+    if isinstance(exception, CannotReplayError):
+        if exception.hint:
+            complain(exception.hint, label="hint")
+    elif exception is not None:
+        say_traceback(exception.with_traceback(_first_entry(exception)))
 
 
 def _post_mortem(capture: Capture, debugger: Debugger | None, frame: int | None, *, here: bool) -> None:
     from ckpt._replaying import debuggers
 
-    _require_failure(capture, "debug", "--start")
-    with capture.surroundings(here=here):
-        exception = capture.exception
+    with capture.surroundings(here=here), capture.sources():
+        exception = _failure(capture, "debug", "--start")
         _say_notes(capture)
-        assert exception is not None
         debuggers.post_mortem(exception, debugger=debugger, frame=frame)
 
 
@@ -147,7 +159,8 @@ def _call_under_debugger(capture: Capture, debugger: Debugger | None, *, at_star
     with capture.surroundings(here=here):
         target = capture.target()
         _say_notes(capture)
-        raised = _raised_by(lambda: debuggers.run_call(target, debugger=debugger, stop="start" if at_start else "failure"))
+        stop: Literal["start", "failure"] = "start" if at_start else "failure"
+        raised = _raised_by(lambda: debuggers.run_call(target, debugger=debugger, stop=stop, code=capture.code))
     if raised is not None:
         screen.say(report.raised_line(raised))
         raise typer.Exit(1)
@@ -170,13 +183,13 @@ def _raised_by(call: Callable[[], object]) -> Exception | None:
 
 
 def _shell_with_locals(capture: Capture, number: int) -> None:
-    _require_failure(capture, "shell", "--args")
-    if not 0 <= number < len(capture.frames):
-        raise UsageError(f"There is no frame {number}.", hint=f"frames go from 0 to {len(capture.frames) - 1}: --frame N")
-    with capture.surroundings():
+    with capture.surroundings(), capture.sources():
+        exception = _failure(capture, "shell", "--args")
+        if not 0 <= number < len(capture.frames):
+            raise UsageError(f"There is no frame {number}.", hint=f"frames go from 0 to {len(capture.frames) - 1}: --frame N")
         frame = capture.frames[number]
         title = f"Frame {number} of {len(capture.frames)}, {frame.record.qualname}, at the failure of {capture.header.name}"
-        _shell(capture, title, frame.locals, frame.globals, capture.exception)
+        _shell(capture, title, frame.locals, frame.globals, exception)
 
 
 def _shell_with_arguments(capture: Capture, *, here: bool) -> None:
@@ -187,11 +200,12 @@ def _shell_with_arguments(capture: Capture, *, here: bool) -> None:
 def _shell_after(capture: Capture, outcome: Replay, *, here: bool) -> None:
     """Open the shell on what a replay left: the variables of the call when it raised, else the arguments and `result`."""
     with capture.surroundings(here=here):
-        frame = _first_frame(outcome.exception)
-        if frame is not None:
-            _shell(capture, f"The replay of {capture.header.name}, at its failure", dict(frame.f_locals), frame.f_globals, outcome.exception)
-        else:
-            given = {**_named_arguments(capture), "result": outcome.value} if outcome.has_returned else _named_arguments(capture)
+        entry = _first_entry(outcome.exception)
+        if entry is not None:
+            held, around = dict(entry.tb_frame.f_locals), entry.tb_frame.f_globals
+            _shell(capture, f"The replay of {capture.header.name}, at its failure", held, around, outcome.exception)
+        elif outcome.has_returned:
+            given = {**_named_arguments(capture), "result": outcome.value}
             _shell(capture, f"The replay of {capture.header.name}, after it returned", given, {}, None)
 
 
@@ -225,22 +239,25 @@ def _named_arguments(capture: Capture) -> dict[str, Any]:
     return named | capture.kwargs
 
 
-def _first_frame(exception: BaseException | None) -> Any:
-    """Return the outermost frame of a replay's failure that is not ckpt's own; None when there is none."""
+def _first_entry(exception: BaseException | None) -> TracebackType | None:
+    """Return the outermost traceback entry of a replay's failure that is not ckpt's own; None when there is none."""
     entry = exception.__traceback__ if exception is not None else None
     while entry is not None and str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "ckpt":
         entry = entry.tb_next
-    return entry.tb_frame if entry is not None else None
+    return entry
 
 
-def _require_failure(capture: Capture, command: str, option: str) -> None:
+def _failure(capture: Capture, command: str, option: str) -> BaseException:
+    """Return the rebuilt exception; raise `CkptError` for a capture without one, with the command that opens what is there."""
+    exception = capture.exception
+    if exception is not None:
+        return exception
     header = capture.header
-    if capture.stored.failure is None:
-        ended = "its process died" if header.status == "died" else f"it is {header.status!r}"
-        raise CkptError(
-            f"The capture {header.id} of {header.name!r} holds the arguments, and no failure: {ended}.",
-            hint=f"ckpt {command} {header.id} {option}",
-        )
+    ended = {"died": "its process died", "running": "it is still running", "returned": "it returned"}.get(header.status, header.status)
+    raise CkptError(
+        f"The capture {header.id} of {header.name!r} holds the arguments and no failure: {ended}.",
+        hint=f"ckpt {command} {header.id} {option}",
+    )
 
 
 def _say_notes(capture: Capture) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ckpt._cli.text import age, one_line, plural, size, span, when
-from ckpt._cli.tower import Line, SourceLine, tower, variable, variables
-from ckpt._model.record import DIED, FAILED, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json, Manifest, Value
+from ckpt._cli.tower import Line, SourceLine, measure, tower, variables
+from ckpt._model.record import DIED, FAILED, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json, Manifest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,7 +82,7 @@ def outcome(header: Header) -> str:
         return one_line(header.exception)
     if header.status == DIED:
         return "its process was gone before it ended"
-    return f"-> {variable(Value.from_json(header.returned))}" if header.returned else ""
+    return one_line(f"-> {_returned(header.returned)}") if header.returned else ""
 
 
 def listing(location: Location, headers: Iterable[Header]) -> str:
@@ -102,10 +101,11 @@ def page(header: Header, entry: Manifest | None, failure: Manifest | None, sourc
     """Return one capture in full: what it is, its failure with all variables, or the arguments of a call that did not fail."""
     head = _head(header)
     if failure is not None:
-        return [*head, ("", ""), *tower(failure, source_line, view)]
+        told = tower(failure, source_line, view) or [("bold red", one_line(header.exception or "The failure holds no exception."))]
+        return [*head, ("", ""), *told]
     arguments = entry.arguments if entry is not None else []
     shown = [("", "Called with:"), *variables(arguments, "  ")] if arguments else [("", "Called without arguments.")]
-    ended = [("", ""), ("", f"Returned: {variable(Value.from_json(header.returned))}")] if header.returned else []
+    ended = [("", ""), ("", one_line(f"Returned: {_returned(header.returned)}"))] if header.returned else []
     if header.status == LEFT and header.exception:
         ended = [("", ""), ("", f"Left by {one_line(header.exception)}")]
     return [*head, ("", ""), *shown, *ended]
@@ -161,6 +161,11 @@ def findings(found: Iterable[Finding]) -> list[str]:
 def as_json(data: Any) -> str:
     """Return JSON of ASCII only, so that it is safe on every terminal and in every encoding."""
     return json.dumps(data, indent=2, default=str).replace("\x7f", "\\u007f")
+
+
+def _returned(value: Json) -> str:
+    """Return how a description shows; straight from its JSON, since a list has one for each call."""
+    return f"{value.get('type', '?')}{measure(value.get('length'), value.get('shape'))} = {value.get('text', '?')}"
 
 
 def _head(header: Header) -> list[Line]:

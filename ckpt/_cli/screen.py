@@ -32,12 +32,11 @@ def write_lines(text: str) -> None:
     write("\n".join(lines(text)))
 
 
-def say_traceback(exception: BaseException | None) -> None:
+def say_traceback(exception: BaseException) -> None:
     """Write the traceback of what a replay raised, as Python does."""
-    if exception is not None:
-        import traceback
+    import traceback
 
-        say("\n".join(lines("".join(traceback.format_exception(exception)).rstrip("\n"))))
+    say("\n".join(lines("".join(traceback.format_exception(exception)).rstrip("\n"))))
 
 
 def complain(message: str, hint: str = "", *, label: str = "error") -> None:

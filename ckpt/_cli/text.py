@@ -7,7 +7,7 @@ before it is shown, so that none can move the cursor, change colours, hide itsel
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+import time
 
 from ckpt.errors import UsageError
 
@@ -22,7 +22,8 @@ _SECONDS = {"s": 1, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 
 
 def one_line(text: object) -> str:
     r"""Return `text` with everything escaped that could act on a terminal, line ends (`\n`) included."""
-    return _UNSAFE.sub(_escaped, str(text))
+    text = str(text)
+    return text if text.isprintable() else _UNSAFE.sub(_escaped, text)
 
 
 def lines(text: object) -> list[str]:
@@ -30,10 +31,10 @@ def lines(text: object) -> list[str]:
     return _UNSAFE_IN_LINES.sub(_escaped, str(text)).split("\n")
 
 
-def when(time: float) -> str:
+def when(moment: float) -> str:
     """Return a time as local date and time, to the second; a question mark for what is no time."""
     try:
-        return datetime.fromtimestamp(time, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(moment)))
     except (TypeError, ValueError, OverflowError, OSError):
         return "?"
 

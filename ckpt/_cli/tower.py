@@ -37,13 +37,14 @@ def variable(value: Value) -> str:
     """Return `name: type (length) = text`, or why only a placeholder was kept."""
     name = f"{value.name}: " if value.name else ""
     reason = f"  [not kept: {value.reason}]" if value.reason else ""
-    return one_line(f"{name}{value.type}{_measure(value)} = {value.text}{reason}")
+    return one_line(f"{name}{value.type}{measure(value.length, value.shape)} = {value.text}{reason}")
 
 
-def _measure(value: Value) -> str:
-    if value.shape is not None:
-        return f" ({' x '.join(map(str, value.shape)) or 'scalar'})"
-    return "" if value.length is None else f" ({value.length})"
+def measure(length: int | None, shape: Sequence[int] | None) -> str:
+    """Return a length or shape in brackets, after a space; nothing for a value that has neither."""
+    if shape is not None:
+        return f" ({' x '.join(map(str, shape)) or 'scalar'})"
+    return "" if length is None else f" ({length})"
 
 
 class _Tower:

@@ -15,7 +15,8 @@ from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from ckpt._model.record import WRAPPER_FILE
-from ckpt._recording.recorder import Options, Recorder
+from ckpt._recording.options import Options
+from ckpt._recording.recorder import Recorder
 from ckpt.errors import UsageError
 
 P = ParamSpec("P")
@@ -82,7 +83,7 @@ def _wrap(function: Any, recorder: Recorder) -> Any:
     plain = type(function) is FunctionType
     code = function.__code__ if plain else _any_signature.__code__
     lines = _source(code, in_every_call=recorder.options.active is not False)
-    make = {"call": function, "failed": recorder.failed, "entered": recorder.entered, "returned": recorder.returned, "ended": recorder.ended}
+    make = {name: getattr(recorder, name) for name in ("failed", "entered", "returned", "ended")} | {"call": function}
     prefix = _prefix(code)
     scope: dict[str, Any] = {f"{prefix}{key}": value for key, value in make.items()}
     text = "\n".join(lines).replace("$", prefix).replace("@", _stem(code))

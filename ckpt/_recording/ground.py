@@ -32,13 +32,15 @@ class Ground:
         self.objects = Objects(os.path.join(found.path, "objects"))
         self.journal = Journal(found.path, _key(), version=_version.VERSION)
         self._sources = Sources()
+        #: The process that writes; a fork changes it.
+        self.pid = os.getpid()
         self._names: dict[str, tuple[bytes, str]] = {}
         self._process = ""
         self._known: tuple[object, ...] = ()
 
     def process(self) -> str:
         """Return the name of the process record as things stand now, written with the first event that names it."""
-        known = (len(sys.modules), _directory(), len(sys.path), os.getpid())
+        known = (len(sys.modules), _directory(), len(sys.path), self.pid)
         if known != self._known:
             self._known = known
             files = {file: self._keep_text(file, text) for file, text in self._sources.texts().items()}
@@ -77,10 +79,16 @@ def _key() -> bytes | None:
     return key
 
 
+def _note_fork() -> None:
+    held = _Held.ground
+    if isinstance(held, Ground):
+        held.pid = os.getpid()
+
+
 class _Held:
     """The ground of this process: None before the first capture, False when there is none to be had."""
 
-    ground: Ground | None | bool = None
+    ground: Ground | bool | None = None
     lock = threading.RLock()
     said: set[str] = set()  # noqa: RUF012  one process, one set
 
@@ -128,3 +136,7 @@ def set_ckpt_dir(path: str | os.PathLike[str] | None) -> None:
     """Keep and look for captures in `path` from now on; None goes back to the rules. Nothing is made until something is captured."""
     location.set_ckpt_dir(path)
     forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)

@@ -7,9 +7,9 @@ the values themselves go to the codec.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import islice
-from json.encoder import encode_basestring_ascii as quote  # type: ignore[attr-defined]
-from sys import _getframe as sys_getframe
+from json.encoder import encode_basestring_ascii as quote
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ TOWER_HALF = 1000
 #: Bounds of a chain: exceptions kept, and members shown of one group.
 CHAIN_LIMIT = 100
 #: The local of our wrappers that holds the id of the capture made there.
-TOKEN = "ckpt_capture"
+TOKEN = "ckpt_capture"  # noqa: S105  the name of a variable
 
 _VARARGS, _VARKW, _NEWLOCALS, _OPTIMIZED = 0x04, 0x08, 0x02, 0x01
 
@@ -80,6 +80,7 @@ def read(error: BaseException, start: TracebackType | None, source_of: Callable[
     reader.number_all(error)
     for index, exception in enumerate(reader.walk.exceptions):
         reader.read_exception(index, exception, start if index == 0 else exception.__traceback__)
+        reader.keep_similar_names(exception)
     return reader.walk
 
 
@@ -153,7 +154,7 @@ class _Reader:
         if number is None:
             number = self._read_frame(frame)
         line = entry.tb_lineno
-        if frame.f_lineno is not None and line != frame.f_lineno and _is_running(frame):
+        if frame.f_lineno is not None and line != frame.f_lineno:
             self.walk.frames[number]["live_line"] = frame.f_lineno
         return {"frame": number, "line": line or 0, "positions": self._position(frame.f_code, entry.tb_lasti)}
 
@@ -185,7 +186,7 @@ class _Reader:
         if number is None:
             number = self._globals[id(namespace)] = len(self.walk.globals)
             self._alive.append(namespace)
-            self.walk.globals.append({"__name__": namespace.get("__name__"), "__package__": namespace.get("__package__")})
+            self.walk.globals.append({name: namespace[name] for name in ("__name__", "__package__") if name in namespace})
         kept = self.walk.globals[number]
         if held is not None:
             kept.update(held)
@@ -208,6 +209,17 @@ class _Reader:
             self._alive.append(code)
         return self._names[id(code)]
 
+    def keep_similar_names(self, error: BaseException) -> None:
+        """Keep the globals among which Python looks for a "Did you mean" when a name is not found."""
+        if not isinstance(error, NameError) or type(error.name) is not str or not self._save_locals:
+            return
+        last = _last_frame(error)
+        number = self._globals.get(id(last.f_globals)) if last is not None else None
+        if last is not None and number is not None:
+            for name in get_close_matches(error.name, [name for name in last.f_globals if type(name) is str]):
+                value = last.f_globals[name]
+                self.walk.globals[number].setdefault(name, module_reference(value) if type(value) is ModuleType else value)
+
     def _code(self, frame: FrameType) -> int:
         code = frame.f_code
         number = self._codes.get(id(code))
@@ -226,7 +238,7 @@ class _Reader:
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
-    return BaseExceptionGroup.exceptions.__get__(error) if isinstance(error, BaseExceptionGroup) else ()  # type: ignore[attr-defined]
+    return BaseExceptionGroup.exceptions.__get__(error) if isinstance(error, BaseExceptionGroup) else ()
 
 
 def _entries(start: TracebackType | None) -> Iterator[TracebackType]:
@@ -235,14 +247,11 @@ def _entries(start: TracebackType | None) -> Iterator[TracebackType]:
         start = start.tb_next
 
 
-def _is_running(frame: FrameType) -> bool:
-    """Whether a frame is further up on this thread's stack. Only asked when its line has moved on."""
-    current: FrameType | None = sys_getframe()
-    while current is not None:
-        if current is frame:
-            return True
-        current = current.f_back
-    return False
+def _last_frame(error: BaseException) -> FrameType | None:
+    last = None
+    for entry in _entries(error.__traceback__):
+        last = entry.tb_frame
+    return last
 
 
 def _code_record(code: CodeType, module: object, source: str | None) -> Json:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -69,11 +69,12 @@ def post_mortem(exception: BaseException, *, debugger: str | None = None, frame:
         session.reset()
         try:
             session.look_at(exception)
-            return
         except Exception as err:  # the debugger's own: pudb 2026.1 breaks in its preferences, which it shows first
             if session.name not in _NEXT:
                 raise
             instead = _give_way(session.name, err)
+        else:
+            return
     post_mortem(exception, debugger=instead, frame=frame)
 
 
@@ -105,8 +106,8 @@ def run_call(
 def shell(namespace: Mapping[str, Any], *, banner: str, module: ModuleType | None, exception: BaseException | None) -> None:
     """Open IPython among the names of `namespace`, over those of `module`, and return when the person leaves it.
 
-    Locals and globals are one dict there, so that comprehensions, lambdas and nested functions see every name; it is a copy: what is assigned at
-    the prompt stays there. With an `exception`, `%debug` opens its frames. Without IPython: the plain Python console.
+    Locals and globals are one dict there, so that comprehensions, lambdas and nested functions see every name; it is a copy: what is
+    assigned at the prompt stays there. With an `exception`, `%debug` opens its frames. Without IPython: the plain Python console.
     """
     _check(None)
     with _given_back(), ExitStack() as shells:
@@ -161,7 +162,7 @@ class _Session(_Bdb):
 
     def do_run(self, _arg: str) -> None:
         """Say that there is no program to start again: what pdb does here ends in a traceback."""
-        print("*** There is no program to restart here; leave with q.")
+        self.error("There is no program to restart here; leave with q.")  # type: ignore[attr-defined]
 
     do_restart = do_run
 
@@ -201,7 +202,7 @@ def _until_failure(call: Callable[[], T], debugger: str | None, code: CodeType |
 
 
 def _from_call(traceback: TracebackType | None, code: CodeType | None) -> TracebackType | None:
-    """Return `traceback` from `code` on, or, where that is not in it, from below the frames of ckpt; all of it when nothing else remains."""
+    """Return `traceback` from `code` on, or, where that is not in it, from below the frames of ckpt; else all of it."""
     entries = list(_entries(traceback))
     below = (entry for entry in entries if not _is_ours(entry.tb_frame))
     return next((entry for entry in entries if entry.tb_frame.f_code is code), None) or next(below, traceback)
@@ -227,7 +228,7 @@ class _Base(NamedTuple):
 
 @contextmanager
 def _opened(debugger: str | None) -> Iterator[_Session]:
-    """A session of the wanted debugger, or of the next that can be used; process state is given back at the end."""
+    """Give a session of the wanted debugger, or of the next that can be used; the process is as it was at the end."""
     with _given_back(), _shell_let_go():
         # What IPython patches while it is made (`__main__`, `sys.path`) must not be seen by the program under the debugger.
         with _given_back():
@@ -266,9 +267,10 @@ def _ipdb() -> _Base:
     pdb = _standard("pdb")
     with _module_put("pdb", pdb):
         ipdb = import_module("ipdb.__main__")
-        cls = ipdb._get_debugger_cls()  # with the user's IPython configuration; a plain one without a terminal
+        # With the user's IPython configuration, and a plain one without a terminal; ipdb's public functions tell no class.
+        cls = ipdb._get_debugger_cls()  # noqa: SLF001
     if not issubclass(cls, pdb.Pdb):
-        raise ImportError("IPython was loaded with another pdb")
+        raise ImportError("IPython was loaded with another pdb")  # noqa: TRY004 - nobody passed a wrong argument
     if _is_plain():
         import_module("IPython").get_ipython().colors = "nocolor"
     return _Base(cls, {"context": os.environ.get("IPDB_CONTEXT_SIZE") or ipdb.get_context_from_config()})
@@ -346,7 +348,7 @@ def _vscode() -> Any:
 
 @contextmanager
 def _ipython(namespace: Mapping[str, Any], module: ModuleType | None) -> Iterator[Any]:
-    """A new IPython shell over the names, which `get_ipython()` returns until it is left."""
+    """Give a new IPython shell over the names, which `get_ipython()` returns until it is left."""
     with _module_put("pdb", _standard("pdb")):  # `%debug` stands on it
         embed = import_module("IPython.terminal.embed")
         import_module("IPython.terminal.debugger")
@@ -361,7 +363,7 @@ def _ipython(namespace: Mapping[str, Any], module: ModuleType | None) -> Iterato
 
 
 def _ipython_config() -> Any:
-    """The user's IPython configuration, made quiet where there is no terminal or a simple one."""
+    """Return the user's IPython configuration, made quiet where there is no terminal or a simple one."""
     config = import_module("IPython.terminal.ipapp").load_default_config()
     config.InteractiveShellEmbed = config.TerminalInteractiveShell
     if _is_plain():
@@ -378,10 +380,8 @@ def _merged(namespace: Mapping[str, Any], module: ModuleType | None) -> dict[str
 
 
 def _console(names: dict[str, Any], banner: str) -> None:
-    try:
+    with suppress(SystemExit):  # `exit()` at the prompt
         _standard("code").interact(banner=banner, local=names, exitmsg="")
-    except SystemExit:  # `exit()` at the prompt
-        pass
 
 
 def _set_last(exception: BaseException | None) -> None:
@@ -435,12 +435,12 @@ def _shell_let_go(*, apart: bool = False) -> Iterator[None]:
         if made is not None and made is not running:
             type(made).clear_instance()
         if running is not None and apart:
-            for cls in type(running)._walk_mro():
+            for cls in type(running)._walk_mro():  # noqa: SLF001 - as IPython's own `embed` does
                 cls._instance = running
 
 
 def _running_shell() -> Any:
-    """The registered IPython shell; None when there is none, or when IPython is not loaded."""
+    """Return the registered IPython shell; None when there is none, or when IPython is not loaded."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
 
@@ -467,4 +467,4 @@ def _reason(err: Exception) -> str:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    sys.stderr.write(f"{line}\n")

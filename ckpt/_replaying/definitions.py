@@ -106,8 +106,11 @@ def _of_try(statement: ast.Try | ast.TryStar, names: Names) -> list[ast.stmt]:
         ast.copy_location(ast.ExceptHandler(handler.type, handler.name, _all(handler.body, names) or [_nothing(handler.body[0])]), handler)
         for handler in statement.handlers
     ]
+    other = _all(statement.orelse, names)
+    if not handlers and not final:
+        return body + other
     kind = cast(type[ast.Try], type(statement))
-    return [ast.copy_location(kind(body, handlers, _all(statement.orelse, names), final), statement)]
+    return [ast.copy_location(kind(body, handlers, other, final), statement)]
 
 
 def _is_constant(statement: ast.stmt, names: Names) -> bool:

@@ -287,7 +287,7 @@ class _Code:
         self._always: set[str] | None = None
         self._served: set[tuple[str, ...]] = set()
 
-    def serve(self, variables: dict[str, Any], positions: tuple[_Position, ...]) -> None:
+    def serve(self, variables: dict[Any, Any], positions: tuple[_Position, ...]) -> None:
         """Be able to make a frame that has these variables, and these positions."""
         for position in positions:
             self.positions.setdefault(position, len(self.positions))

@@ -17,7 +17,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from ckpt._model.record import WRAPPER_FILE
-from ckpt._replaying.modules import MAIN_NAMES
+from ckpt._model.reducing import MAIN_NAMES
 from ckpt.errors import CannotReplayError
 
 #: Where decorators, descriptors and command objects (click, numba, prefect) keep the function that they were given.
@@ -43,7 +43,7 @@ def find_callable(module_name: str, qualname: str, main: ModuleType | None = Non
         return wrappers[0].__wrapped__, notes  # type: ignore[attr-defined]
     function = _below_descriptor(found)
     if not callable(function):
-        raise CannotReplayError(f"{qualname!r} of module {module_name!r} is no function today, but a {type(function).__name__}.")
+        raise CannotReplayError(f"{qualname!r} of module {module_name!r} is no function today: its type is {type(function).__name__!r}.")
     return function, [f"@ckpt is gone from {qualname!r} of module {module_name!r}: what has that name today is called."]
 
 

@@ -24,9 +24,6 @@ from ckpt._replaying import scripts
 from ckpt._replaying.scripts import PRIVATE, Captured
 from ckpt.errors import CannotReplayError
 
-#: The names of the module a program was started with: in its own process, in a child that multiprocessing spawned, and here.
-MAIN_NAMES = frozenset({"__main__", "__mp_main__", PRIVATE})
-
 #: What ckpt and its debuggers import while a replay goes on: a file of the user's with such a name must not take its place.
 # fmt: off
 _OURS = frozenset({
@@ -226,3 +223,6 @@ def _text(file: str) -> bytes:
         raise CannotReplayError(
             f"The script {file!r} cannot be read: {err.strerror}.", hint="ckpt debug opens the captured frames without it"
         ) from err
+
+
+__all__ = ["as_main", "import_root", "load_main", "project_path"]

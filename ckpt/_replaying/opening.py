@@ -26,6 +26,6 @@ def load(name: str | None = None) -> Capture:
 
     Raises `NotFoundError`, a `CkptError`, when there is none.
     """
-    from ckpt._replaying.rehydrate import open_capture  # noqa: PLC0415  listing must not load what opening needs
+    from ckpt._replaying.rehydrate import open_capture  # listing loads nothing
 
     return open_capture(Store(get_ckpt_dir()), name)

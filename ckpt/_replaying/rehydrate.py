@@ -11,7 +11,6 @@ import asyncio
 import inspect
 import os
 import platform
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ from functools import cached_property
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ckpt._model.codec import Surroundings, decode
+from ckpt._model.codec import decode
+from ckpt._model.loading import Surroundings
 from ckpt._model.record import Frame, Header, Manifest
 from ckpt._model.reducing import MAIN_NAMES
 from ckpt._model.replaying import replaying
 from ckpt._replaying import frames, functions, modules
-from ckpt._store.captures import Moment, Stored
+from ckpt._store.stored import Moment, Stored
 from ckpt._store.store import Store
 from ckpt.errors import CannotReplayError, CkptError
 
@@ -90,7 +90,7 @@ class Capture:
 
     @cached_property
     def exception(self) -> BaseException | None:
-        """The exception with real frames, its causes and its notes, ready for `raise`, `traceback` and a debugger; None without a failure."""
+        """The exception with real frames, causes and notes, for `raise`, `traceback` and a debugger; None without a failure."""
         manifest = self.manifest
         if manifest is None or not manifest.exceptions:
             return None
@@ -110,15 +110,15 @@ class Capture:
     def call(self) -> Any:
         """Call today's function with the captured arguments and return what it returns; raise what it raises.
 
-        A coroutine is run to its end; a generator is exhausted and its items are returned as a list. Raises `CannotReplayError` when the function
-        is gone. Nothing is recorded.
+        A coroutine is run to its end; a generator is exhausted and its items are returned as a list. Raises `CannotReplayError` when
+        the function is gone. Nothing is recorded.
         """
         with self.surroundings():
             return self.target()()
 
     def replay(self) -> Replay:
         """Call again and compare with what was captured."""
-        from ckpt._replaying.replay import replay  # noqa: PLC0415  that room knows this one
+        from ckpt._replaying.replay import replay  # that room knows this one
 
         return replay(self)
 

@@ -173,8 +173,8 @@ _CHILD = "import sys; from ckpt._replaying.replay import answer; answer(*sys.arg
 
 def answer(asked: str, descriptor: str) -> None:
     """Replay in a child process: what was shown goes as JSON to the pipe that the parent reads."""
-    from ckpt._replaying.rehydrate import Capture  # noqa: PLC0415  that room is above this one's types only
-    from ckpt._store.store import Store  # noqa: PLC0415
+    from ckpt._replaying.rehydrate import Capture
+    from ckpt._store.store import Store
 
     request = json.loads(asked)
     shown = replay_here(Capture(Store(request["store"]), request["id"]), here=request["here"])

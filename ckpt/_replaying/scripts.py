@@ -39,6 +39,7 @@ def run(module: ModuleType, text: bytes, captured: Captured) -> list[str]:
     except (SyntaxError, ValueError) as err:
         raise CannotReplayError(f"The script {module.__file__!r} cannot be compiled: {err}.") from err
     script = _Script(module, tree, code)
+    module.__doc__ = ast.get_docstring(tree, clean=False)
     script.execute(captured)
     _rename(vars(module).values())
     module.__name__ = "__main__"
@@ -183,30 +184,32 @@ def _rename(values: Iterable[Any]) -> None:
     waiting, seen = list(values), set()
     while waiting:
         value = waiting.pop()
-        if id(value) in seen or isinstance(value, ModuleType):
+        if id(value) in seen:
             continue
         seen.add(id(value))
         try:
-            waiting.extend(_renamed(value))
+            waiting.extend(_renamed(value, type(value)))
         except Exception:  # noqa: S112  an object that will not be renamed keeps a name that is found too
             continue
 
 
-def _renamed(value: Any) -> Iterable[Any]:
-    """Rename one object, and return those inside it that may need it."""
-    if isinstance(value, staticmethod | classmethod):
+def _renamed(value: Any, kind: type) -> Iterable[Any]:
+    """Rename one object, and return those inside it that may need it. `isinstance` would ask the object."""
+    if issubclass(kind, staticmethod | classmethod):
         return [value.__func__]
-    if isinstance(value, property):
+    if issubclass(kind, property):
         return [value.fget, value.fset, value.fdel]
-    if isinstance(value, type):
-        if value.__dict__.get("__module__") != PRIVATE:
+    if issubclass(kind, type):
+        names = type.__getattribute__(value, "__dict__")
+        if names.get("__module__") != PRIVATE:
             return ()
         type.__setattr__(value, "__module__", "__main__")
-        return list(value.__dict__.values())
-    inside = object.__getattribute__(value, "__dict__")
-    if isinstance(value, FunctionType):
-        if value.__module__ == PRIVATE:
-            value.__module__ = "__main__"
-    elif inside.get("__module__") == PRIVATE:
-        inside["__module__"] = "__main__"
-    return [inside["__wrapped__"]] if "__wrapped__" in inside else ()
+        return list(names.values())
+    if issubclass(kind, ModuleType):
+        return ()
+    names = object.__getattribute__(value, "__dict__")
+    if kind is FunctionType and value.__module__ == PRIVATE:
+        value.__module__ = "__main__"
+    elif names.get("__module__") == PRIVATE:
+        names["__module__"] = "__main__"
+    return [names["__wrapped__"]] if "__wrapped__" in names else ()

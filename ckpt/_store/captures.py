@@ -1,32 +1,40 @@
 """From the events of all journals to captures.
 
-What happened to one call may lie in several journals and in any order: a capture is put together by id.
+What happened to one call may lie in several journals and in any order: a capture is put together by id. A capture whose fields are not what
+they should be is left out and reported, since a store may come from anywhere.
 """
 
 from __future__ import annotations
 
-import json
+import math
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from ckpt._model.record import DIED, FAILED, FORMAT, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json, Manifest
-from ckpt._store.journal import Finding, Line, bytes_of, is_held, read_part
+from ckpt._model.record import DIED, FAILED, FAILURES, FORMAT, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json
+from ckpt._store.files import host, is_held
+from ckpt._store.journal import Finding, Line, Report, bytes_of, objects_of
 from ckpt._store.objects import Objects
-from ckpt._store.pair import host
 from ckpt._store.writer import boot
-from ckpt.errors import DamagedError, NotFoundError
+from ckpt.errors import DamagedError
 
-__all__ = ["Moment", "Run", "Stored", "Trace", "merge", "objects_of", "retain"]
+__all__ = ["Known", "Run", "Trace", "merge", "retain"]
+
+#: What a name has to be: it can never leave the store, split a shell word, or inject into a completion.
+NAME = re.compile(r"\w[\w.=+@-]{0,127}")
+#: What goes wrong when the fields of an event are not what they should be.
+WRONG = (AttributeError, DamagedError, IndexError, KeyError, TypeError, UnicodeDecodeError, ValueError)
 
 
 class Run:
-    """One process's share in the journals."""
+    """One process's share in the journals; `opened` is what it said of itself."""
 
     __slots__ = ("closed", "opened", "paths", "status")
 
     def __init__(self, opened: Json) -> None:
         self.opened = opened
+        #: The journals it wrote itself; in merged ones it is a guest.
         self.paths: list[str] = []
         self.closed = False
         self.status: str | None = None
@@ -37,19 +45,32 @@ class Run:
             self.status = LEFT if self.closed else self._look()
         return self.status
 
+    def is_here(self) -> bool:
+        """Return whether the process ran on this machine since it was last started, so that its locks can be seen."""
+        theirs, ours = self.opened.get("boot"), boot()
+        return theirs == ours if theirs and ours else self.opened.get("host") == host()
+
     def _look(self) -> str:
         held = {is_held(path) for path in self.paths}
         if True in held:
             return RUNNING
-        theirs, ours = self.opened.get("boot"), boot()
-        same = theirs == ours if theirs and ours else self.opened.get("host") == host()
-        return DIED if same and None not in held else UNKNOWN
+        return DIED if self.is_here() and None not in held else UNKNOWN
+
+
+class First(NamedTuple):
+    """What retention and lists go by."""
+
+    name: str
+    module: str
+    qualname: str
+    keep: int
+    time: float
 
 
 class Trace:
     """All events of one capture."""
 
-    __slots__ = ("ended", "entered", "failed", "functions", "id", "run", "shared")
+    __slots__ = ("ended", "entered", "failed", "first", "id", "run", "shared")
 
     def __init__(self, id: str, run: Run, shared: Mapping[str, Line]) -> None:
         self.id = id
@@ -58,206 +79,230 @@ class Trace:
         self.entered: Line | None = None
         self.failed: Line | None = None
         self.ended: Line | None = None
+        self.first: First = None  # type: ignore[assignment]  # set by settle(), before anybody asks
 
-    @property
-    def first(self) -> Json:
-        """The body that holds the name: that of the entry, else that of the failure."""
+    def settle(self) -> None:
+        """Read what the first event says; raises one of `WRONG` when it says nothing sound."""
         line = self.entered or self.failed
         assert line is not None
-        return line.body
+        if line.glance[0] is not None:
+            name, module, qualname, keep, time = line.glance
+            self.first = First(name.decode(), module.decode(), qualname.decode(), int(keep), float(time))
+            return
+        body = line.body
+        name, keep, time = body["name"], body.get("keep"), body.get("time", 0) + 0.0
+        if not NAME.fullmatch(name) or not math.isfinite(time):
+            raise ValueError(name)
+        self.first = First(name, str(body.get("module", "")), str(body.get("qualname", "")), 2**62 if keep is None else keep + 0, time)
 
     @property
     def status(self) -> str:
+        """The status, as of now for a call that has not ended."""
         if self.failed:
             return FAILED
         if self.ended:
-            return RETURNED if self.ended.body["event"] == "returned" else LEFT
+            return RETURNED if self.ended.event == "returned" else LEFT
         return self.run.unfinished()
 
     @property
-    def time(self) -> float:
-        """When the call was entered, as far as that is known."""
-        return float(self.first.get("time", 0.0))
-
-    @property
     def end(self) -> float:
-        """When the call ended: what retention goes by."""
+        """When the call ended, which is what retention goes by; when it was entered for one that has not."""
         line = self.failed or self.ended
-        return self.time + (float(line.body.get("duration") or 0.0) if line else 0.0)
+        return self.first.time + (float(line.body.get("duration") or 0.0) if line else 0.0)
 
     def lines(self) -> list[Line]:
+        """Return the events there are."""
         return [line for line in (self.entered, self.failed, self.ended) if line]
 
-    def header(self, sizes: Mapping[str, int]) -> Header:
-        """Return what a list shows; `sizes` are those of the objects that are there."""
-        first, opened = self.first, self.run.opened
-        last = (self.failed or self.ended).body if self.failed or self.ended else {}
+    def objects(self) -> set[str]:
+        """Return the names of the objects that the capture needs, those of its process among them."""
         lines = self.lines()
-        size = sum(len(line.raw) + bytes_of(line.body) for line in lines)
+        lines += [self.shared[name] for name in self.refers_to() if name in self.shared]
+        return {name for line in lines for name in objects_of(line.body)}
+
+    def refers_to(self) -> set[str]:
+        """Return the names of the shared records that the capture needs."""
+        return {name for line in self.lines() for field in ("process", "function") if (name := line.body.get(field))}
+
+    def header(self, sizes: Mapping[str, int]) -> Header:
+        """Return what a list shows; `sizes` are those of the objects that are there. Raises one of `WRONG`."""
+        line = self.entered or self.failed
+        assert line is not None
+        body, opened, first = line.body, self.run.opened, self.first
+        end = self.failed or self.ended
+        last = end.body if end else {}
+        size = 0
+        for line in (self.entered, self.failed, self.ended):
+            if line:
+                size += len(line.piece)
+                if line.event != "returned":
+                    size += bytes_of(line.body)
+                    for name in objects_of(line.body):
+                        size += sizes.get(name, 0)
         return Header(
             id=self.id,
-            name=first["name"],
+            name=first.name,
             status=self.status,
-            module=first.get("module", ""),
-            qualname=first.get("qualname", ""),
-            time=self.time,
-            duration=last.get("duration"),
-            exception=last.get("exception"),
-            returned=last.get("value"),
-            tags=first.get("tags") or [],
-            host=opened.get("host", ""),
-            pid=opened.get("pid", 0),
-            python=opened.get("python", ""),
-            size=size + sum(sizes.get(name, 0) for line in lines for name in objects_of(line.body)),
+            module=first.module,
+            qualname=first.qualname,
+            time=first.time,
+            duration=_maybe(last.get("duration"), (int, float)),
+            exception=_maybe(last.get("exception"), str),
+            returned=_maybe(last.get("value"), dict),
+            tags=[[str(name), value] for name, value in body.get("tags") or ()],
+            host=_maybe(opened.get("host"), str) or "",
+            pid=_maybe(opened.get("pid"), int) or 0,
+            python=_maybe(opened.get("python"), str) or "",
+            size=size,
         )
 
-    def check(self, objects: Objects) -> list[Finding]:
-        """Return what of this capture is not as it was written."""
-        findings = []
-        for line in self.lines():
+    def check(self, objects: Objects, report: Report) -> None:
+        """Read everything that the capture needs, and report what is not as it was written."""
+        lines = self.lines()
+        for name in self.refers_to():
+            if name in self.shared:
+                lines.append(self.shared[name])
+            else:
+                report(Finding(lines[0].path, lines[0].offset, f"capture {self.id}: its {name[:8]} record is missing"))
+        for line in lines:
             try:
                 for index in range(len(line.body.get("parts", ()))):
-                    _read(line, index)
-            except (DamagedError, FileNotFoundError) as err:
-                findings.append(Finding(line.path, line.offset, f"capture {self.id}: {err}"))
-            for name in objects_of(line.body):
-                try:
-                    objects.read(name) if name.startswith("t-") else objects.map(name)
-                except DamagedError as err:
-                    findings.append(Finding(line.path, line.offset, f"capture {self.id}: {err}"))
-        return findings
+                    line.read(index)
+                for name in objects_of(line.body):
+                    objects.check(name)
+            except FileNotFoundError as err:
+                report(Finding(line.path, line.offset, f"capture {self.id}: {os.path.basename(err.filename)} is missing"))
+            except WRONG as err:
+                report(Finding(line.path, line.offset, f"capture {self.id}: {err}"))
 
 
-def merge(journals: Iterable[list[Line]]) -> list[Trace]:
-    """Return the captures in `journals`, the cleared ones left out, in the order in which they begin there."""
-    runs: dict[str, Run] = {}
-    traces: dict[str, Trace] = {}
-    shared: dict[str, Line] = {}
-    cleared: set[str] = set()
+class Known(NamedTuple):
+    """What the journals of a store say."""
+
+    #: In the order in which they begin there, cleared ones included.
+    traces: dict[str, Trace]
+    cleared: set[str]
+
+
+def merge(journals: Iterable[list[Line]], report: Report) -> Known:
+    """Return the captures in `journals`; what makes no sense is left out and reported."""
+    merging = _Merging()
     for lines in journals:
-        run = Run({})
+        merging.run, merging.is_guest = Run({}), False
         for line in lines:
-            body = line.body
-            event = body["event"]
-            id = body.get("id")
-            if id is not None:
-                trace = traces.get(id)
-                if trace is None:
-                    trace = traces[id] = Trace(id, run, shared)
-                if event == "entered":
-                    trace.entered = line
-                    trace.run = run
-                elif event == "failed":
-                    if trace.failed is None or "view" in body or "view" not in trace.failed.body:
-                        trace.failed = line
-                elif event in {"returned", "left"}:
-                    trace.ended = line
-            elif event == "opened":
-                if body.get("format", 0) > FORMAT:
-                    break
-                run = runs.setdefault(body.get("run", line.path), Run(body))
-                run.paths.append(line.path)
-            elif event == "closed":
-                run.closed = True
-            elif event == "shared":
-                shared.setdefault(body["parts"][0][1], line)
-            elif event == "cleared":
-                cleared.update(body["ids"])
-    return [trace for id, trace in traces.items() if id not in cleared and (trace.entered or trace.failed)]
+            try:
+                if merging.add(line):
+                    continue
+            except WRONG:
+                report(Finding(line.path, line.offset, f"an event {line.event!r} makes no sense"))
+                continue
+            report(Finding(line.path, line.offset, "the rest was written by a newer ckpt"))
+            break
+    sound = {}
+    for id, trace in merging.traces.items():
+        if trace.entered or trace.failed:
+            try:
+                trace.settle()
+            except WRONG:
+                report(Finding(trace.lines()[0].path, trace.lines()[0].offset, f"capture {id!r} makes no sense"))
+            else:
+                sound[id] = trace
+    return Known(sound, merging.cleared)
 
 
-def retain(traces: Iterable[Trace]) -> list[Trace]:
-    """Return the captures that live: all that run, and of each function the newest `keep` failures and the newest `keep` others."""
-    groups: dict[Any, list[Trace]] = {}
+class _Merging:
+    """Puts events together, one after the other."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.traces: dict[str, Trace] = {}
+        self.shared: dict[str, Line] = {}
+        self.cleared: set[str] = set()
+        self.run = Run({})
+        #: Whether the file had an owner before the present one: then it is a merged one, and its lock says nothing.
+        self.is_guest = False
+
+    def add(self, line: Line) -> bool:
+        """Take one event; False when this and what follows cannot be understood."""
+        event, id = line.event, line.id
+        if type(id) is str:
+            trace = self.traces.get(id)
+            if trace is None:
+                trace = self.traces[id] = Trace(id, self.run, self.shared)
+            if event == "entered":
+                trace.entered, trace.run = line, self.run
+            elif event == "returned" or event == "left":
+                trace.ended = line
+            elif event == "failed" and (trace.failed is None or "view" in line.body or "view" not in trace.failed.body):
+                trace.failed = line
+            return True
+        other = OTHERS.get(event)
+        return other is None or other(self, line)
+
+    def open(self, line: Line) -> bool:
+        if line.body.get("format", 0) > FORMAT:
+            return False
+        self.run = self.runs.setdefault(line.body["run"], Run(line.body))
+        if not self.is_guest:
+            self.run.paths.append(line.path)
+        self.is_guest = True
+        return True
+
+    def close(self, line: Line) -> bool:
+        self.run.closed = True
+        return True
+
+    def share(self, line: Line) -> bool:
+        self.shared.setdefault(line.body["parts"][0][1], line)
+        return True
+
+    def clear(self, line: Line) -> bool:
+        self.cleared.update(line.body["ids"])
+        return True
+
+
+OTHERS: dict[str, Callable[[_Merging, Line], bool]] = {
+    "opened": _Merging.open,
+    "closed": _Merging.close,
+    "shared": _Merging.share,
+    "cleared": _Merging.clear,
+}
+
+
+def retain(known: Known) -> list[Trace]:
+    """Return the captures that live, by time of entry: all that run, and of each function the newest `keep` failures and others.
+
+    A cleared capture still takes its place, so that clearing never brings an older one back.
+    """
+    groups: dict[tuple[Any, ...], list[Trace]] = {}
     living = []
-    for trace in traces:
-        status = trace.status
+    for trace in known.traces.values():
+        status, first = trace.status, trace.first
         if status == RUNNING:
             living.append(trace)
         else:
-            kind = "failure" if status in {FAILED, DIED} else "unknown" if status == UNKNOWN else ""
-            first = trace.first
-            groups.setdefault((first.get("module"), first.get("qualname"), first["name"], kind), []).append(trace)
+            kind = "failure" if status in FAILURES else "unknown" if status == UNKNOWN else ""
+            groups.setdefault((first.module, first.qualname, first.name, kind), []).append(trace)
     for group in groups.values():
-        group.sort(key=lambda trace: trace.end)
-        keep = group[-1].first.get("keep")
-        living += group if keep is None else group[max(0, len(group) - keep) :]
-    return living
+        keep = max(group, key=_time).first.keep
+        if len(group) > keep:
+            group.sort(key=_end)
+            del group[: len(group) - keep]
+        living += group
+    return sorted([trace for trace in living if trace.id not in known.cleared], key=_time)
 
 
-def objects_of(body: Json) -> list[str]:
-    """Return the names of the objects that an event points to."""
-    stream = body.get("stream")
-    return [*body.get("buffers", ()), *body.get("sources", ()), *([stream] if stream else [])]
+def _time(trace: Trace) -> float:
+    return trace.first.time
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What was recorded at entry or at the failure. Everything is read when it is asked for, and checked."""
-
-    line: Line
-    objects: Objects
-
-    def manifest(self) -> Manifest:
-        """Return what can be shown without loading a value."""
-        return Manifest.from_json(json.loads(_read(self.line, 0)))
-
-    def stream(self) -> bytes | memoryview:
-        """Return the pickle stream; mapped when it is large."""
-        name = self.line.body.get("stream")
-        return self.objects.map(name) if name else _read(self.line, 1)
-
-    def buffers(self) -> list[memoryview]:
-        """Return the raw buffers that the stream refers to, mapped copy-on-write."""
-        return [self.objects.map(name) for name in self.line.body.get("buffers", ())]
+def _end(trace: Trace) -> float:
+    try:
+        return trace.end
+    except WRONG:
+        return trace.first.time
 
 
-class Stored:
-    """One capture of a store. Raises `DamagedError` when a part that is asked for is not what was written."""
-
-    def __init__(self, trace: Trace, objects: Objects) -> None:
-        self._trace = trace
-        self._objects = objects
-        self.header = trace.header(objects.names())
-        self.entry = Moment(trace.entered, objects) if trace.entered else None
-        self.failure = Moment(trace.failed, objects) if trace.failed else None
-
-    @property
-    def view(self) -> tuple[int, int] | None:
-        """Which exception, and from which entry of its traceback on, is this capture's; None for the whole failure."""
-        view = self._trace.failed.body.get("view") if self._trace.failed else None
-        return (view[0], view[1]) if view else None
-
-    @property
-    def process(self) -> Json:
-        """What is the same for the whole process: versions, argv, working directory, `sys.path`, sources by hash."""
-        data = self._shared("process")
-        process: Json = json.loads(data()) if data else {}
-        return process
-
-    @property
-    def function(self) -> Callable[[], bytes] | None:
-        """Reads the pickled function, where it is kept by value."""
-        return self._shared("function")
-
-    def source(self, name: str) -> str:
-        """Return a source text by the name of its object."""
-        return self._objects.read(name).decode("utf-8", "surrogateescape")
-
-    def _shared(self, field: str) -> Callable[[], bytes] | None:
-        for line in (self._trace.failed, self._trace.entered):
-            name = line.body.get(field) if line else None
-            if name:
-                found = self._trace.shared.get(name)
-                if found is None:
-                    raise DamagedError(f"The {field} record of capture {self.header.id} is missing.", hint="ckpt info")
-                return lambda: _read(found, 0)
-        return None
-
-
-def _read(line: Line, index: int) -> bytes:
-    parts = line.body.get("parts", ())
-    if line.at is None or index >= len(parts):
-        raise DamagedError(f"A record in {line.path!r} has no part {index}.", hint="ckpt info")
-    at = line.at + sum(length for length, _ in parts[:index])
-    return read_part(line.path[: -len("jsonl")] + "bin", at, *parts[index])
+def _maybe(value: Any, kind: type | tuple[type, ...]) -> Any:
+    """Return `value` when it is of the kind it should be."""
+    return value if isinstance(value, kind) else None

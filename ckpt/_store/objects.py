@@ -15,7 +15,9 @@ import re
 import time
 from collections.abc import Collection
 
-from ckpt._store.journal import Data, open_file, read_at
+from ckpt._store.files import create_file, open_file, read_at
+from ckpt._store.journal import Data
+from ckpt._store.location import create
 from ckpt.errors import DamagedError
 
 __all__ = ["ObjectWriter", "Objects"]
@@ -28,7 +30,6 @@ SAMPLES, SAMPLE = 16, 1024
 LARGEST = 1 << 30
 NAME = re.compile(r"t-[0-9a-f]{64}|b-[0-9a-f]{1,16}-[0-9a-f]{16}(-[1-9][0-9]{0,3})?", re.ASCII)
 TEMPORARY = ".tmp-"
-FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Objects:
@@ -106,6 +107,13 @@ class Objects:
         if len(data) != size or (name.startswith("t-") and hashlib.sha256(data).hexdigest() != name[2:]):
             raise DamagedError(f"The object {name!r} is not what was written.", hint="ckpt info")
         return data
+
+    def check(self, name: str) -> None:
+        """Raise `DamagedError` unless the object is there and, as far as its name tells, what was written."""
+        if name.startswith("t-"):
+            self.read(name)
+        else:
+            self.map(name)
 
     def names(self) -> dict[str, int]:
         """Return the objects that are there, each with its size."""
@@ -241,10 +249,11 @@ def _sample(view: memoryview) -> str:
 
 def _temporary(directory: str) -> tuple[int, str]:
     path = os.path.join(directory, f"{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}")
-    descriptor = os.open(path, FLAGS, 0o600)
-    if hasattr(os, "fchmod"):
-        os.fchmod(descriptor, 0o600)
-    return descriptor, path
+    try:
+        return create_file(path), path
+    except FileNotFoundError:  # somebody has removed the store
+        create(os.path.dirname(directory))
+        return create_file(path), path
 
 
 def _write_all(descriptor: int, view: memoryview) -> None:

@@ -9,17 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import time
 
-from ckpt._store import location
-from ckpt._store.journal import try_lock
+from ckpt._store.files import create_file, host, sync_directory, try_lock, write_at
+from ckpt._store.journal import bin_of
+from ckpt._store.location import create
 
-__all__ = ["Pair", "host"]
-
-#: Descriptors are moved out of the way of programs that count on low numbers.
-LOWEST = 64
-FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+__all__ = ["Pair", "unlink"]
 
 
 class Pair:
@@ -48,15 +44,15 @@ class Pair:
 
     def __init__(self, directory: str, threshold: int) -> None:
         """Make a new pair in `directory`, a store; its directories are made when they are missing. Raises OSError or `StoreError`."""
-        location.create(directory)
+        create(directory)
         self.pid = os.getpid()
-        stem = os.path.join(directory, "journals", f"{_stamp()}-{host()[:32]}-{self.pid}-{os.urandom(4).hex()}")
+        stem = os.path.join(directory, "journals", f"{_stamp()}-{host()}-{self.pid}-{os.urandom(4).hex()}")
         self.path = stem + ".jsonl"
         self.line = self.bin = -1
         try:
-            self.line = _open(stem + ".tmp", os.O_APPEND)
+            self.line = create_file(stem + ".tmp", os.O_APPEND, high=True)
             try_lock(self.line, shared=False)  # before it appears: nobody ever sees it without its owner
-            self.bin = _open(stem + ".bin", 0)
+            self.bin = create_file(stem + ".bin", high=True)
             self.line_identity, self.bin_identity = os.fstat(self.line)[1:4], os.fstat(self.bin)[1:4]
         except BaseException:
             self.discard()
@@ -120,7 +116,7 @@ class Pair:
         """Wait until what was written is on the disk."""
         if not self.synced:
             self.synced = True
-            _sync_directory(os.path.dirname(self.path))
+            sync_directory(os.path.dirname(self.path))
         os.fsync(self.bin)
         os.fsync(self.line)
 
@@ -143,50 +139,16 @@ class Pair:
 
     def unlink(self) -> None:
         """Remove both files; the lines go first, since bytes without a line never happened."""
-        for name in (self.path, self.path[: -len("jsonl")] + "bin"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
+        unlink(self.path)
 
 
-def write_at(descriptor: int, data: bytes, at: int) -> None:
-    """Write all of `data` at the offset `at`, or raise OSError."""
-    done = os.pwrite(descriptor, data, at)
-    while done < len(data):
-        more = os.pwrite(descriptor, memoryview(data)[done:], at + done)
-        if not more:
-            raise OSError(errno.ENOSPC, "nothing more could be written")
-        done += more
-
-
-def host() -> str:
-    """Return the name of this machine, safe in a file name."""
-    name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
-    return re.sub(r"[^A-Za-z0-9_.]", "_", name) or "unknown"
+def unlink(path: str) -> None:
+    """Remove the journal `path`; the lines go first, since bytes without a line never happened."""
+    for name in (path, bin_of(path)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
 
 
 def _stamp() -> str:
     now = time.time_ns()
     return time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 10**9)) + f".{now % 10**9 // 1000:06d}Z"
-
-
-def _open(path: str, flags: int) -> int:
-    """Open a new file of ours with a high number; 0600 whatever the umask."""
-    descriptor = os.open(path, FLAGS | flags, 0o600)
-    if hasattr(os, "fchmod"):
-        os.fchmod(descriptor, 0o600)
-    try:
-        import fcntl
-
-        high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LOWEST)
-    except (ImportError, OSError):  # no such call, or no such numbers allowed
-        return descriptor
-    os.close(descriptor)
-    return high
-
-
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

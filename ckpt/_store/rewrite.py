@@ -8,30 +8,35 @@ from ckpt._store.journal import Line, bytes_of
 
 __all__ = ["Put", "copy", "shared_of"]
 
-#: Writes an event, given its body, its signature and its parts; returns where the parts lie. With `at` the parts are there already.
+#: Writes an event, given its body, its signature and its parts; returns where the parts lie. With an offset they are there already.
 Put = Callable[[bytes, str, bytes, int | None], int | None]
 
 
-def copy(lines: Sequence[Line], read: Callable[[int, int], bytes], put: Put, known: Iterable[str] = ()) -> None:
-    """Hand each of `lines` to `put`, with its parts, which `read(length, at)` returns.
+def copy(lines: Sequence[Line], read: Callable[[int, int], bytes], put: Put, named: set[str]) -> int:
+    """Hand each of `lines` to `put`, with its parts, which `read(length, offset)` returns; return how many lines that were.
 
-    Shared records go along only when one of the lines names them and they are not in `known`. Parts that several lines point to (the
-    failures of nested calls) are written once. A line whose parts are not there any more is left out.
+    A shared record goes along when it is in `named`, and is taken out of it then. Parts that several lines point to (the failures of
+    nested calls) are written once. A line whose parts are not there any more goes without them: it still lists.
     """
-    named = shared_of(lines).difference(known)
     places: dict[tuple[int, int], int | None] = {}
+    count = 0
     for line in lines:
+        at, signature, raw = line.fields()
         size = bytes_of(line.body)
-        if line.body["event"] == "shared":
-            if line.body["parts"][0][1] not in named:
+        if line.event == "shared":
+            name = line.body["parts"][0][1]
+            if name not in named:
                 continue
-            named.discard(line.body["parts"][0][1])
-        if line.at is None:
-            put(line.raw, line.signature, b"", None)
-        elif (line.at, size) in places:
-            put(line.raw, line.signature, b"", places[line.at, size])
-        elif len(data := read(size, line.at)) == size:
-            places[line.at, size] = put(line.raw, line.signature, data, None)
+            named.discard(name)
+        if at is None:
+            put(raw, signature, b"", None)
+        elif (at, size) in places:
+            put(raw, signature, b"", places[at, size])
+        else:
+            data = read(size, at)
+            places[at, size] = put(raw, signature, data if len(data) == size else b"", None)
+        count += 1
+    return count
 
 
 def shared_of(lines: Iterable[Line]) -> set[str]:

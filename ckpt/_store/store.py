@@ -7,18 +7,22 @@ owners and one maintainer rewrite them): a reader drops duplicates by id and lis
 from __future__ import annotations
 
 import difflib
+import gc
 import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
-from ckpt._model.record import Header, Json
+from ckpt._model.record import FAILURES, Header
 from ckpt._store import trust
-from ckpt._store.captures import Moment, Stored, Trace, merge, retain
-from ckpt._store.journal import Finding, Line, scan
+from ckpt._store.captures import WRONG, Known, Trace, merge, retain
+from ckpt._store.journal import Finding, Line, Report, scan
 from ckpt._store.objects import Objects
+from ckpt._store.stored import Moment, Stored
 from ckpt._store.writer import Journal
-from ckpt.errors import NotFoundError
+from ckpt.errors import DamagedError, NotFoundError
 
 __all__ = ["Finding", "Moment", "Store", "Stored"]
 
@@ -35,7 +39,7 @@ class Store:
         self.objects = Objects(os.path.join(self.path, "objects"))
         self._version = version
         self._journal: Journal | None = None
-        self._scanned: dict[str, tuple[tuple[int, ...], list[Line], list[Finding]]] = {}
+        self._scanned: dict[str, _Journal] = {}
 
     def journal(self) -> Journal:
         """Return the journal of this process in this store; its files appear with the first event.
@@ -48,65 +52,122 @@ class Store:
 
     def headers(self) -> list[Header]:
         """Return the living captures by time of entry: of each function the newest `keep`, without the cleared ones."""
-        return [trace.header(sizes) for sizes in (self.objects.names(),) for trace in self._living()]
+        return self._headers(retain(self._read()))
+
+    def newest(self, count: int) -> tuple[list[Header], int]:
+        """Return the newest `count` headers, as `headers` does, and how many captures there are; much quicker than all of them."""
+        for check in (False, True):
+            living = retain(self._read(check=check))
+            headers = self._headers(living[max(0, len(living) - count) :])
+            if len(headers) == min(count, len(living)):
+                break
+        return headers, len(living)
 
     def get(self, id: str) -> Stored:
-        """Return the capture with this id; raise `NotFoundError` when there is none."""
-        for trace in self._traces():
-            if trace.id == id:
-                return Stored(trace, self.objects)
-        raise NotFoundError(f"No capture has the id {id!r}.", hint="ckpt info")
+        """Return the capture with this id; raise `NotFoundError` when there is none, `DamagedError` when it makes no sense."""
+        known = self._read()
+        trace = known.traces.get(id)
+        if trace is None or id in known.cleared:
+            raise NotFoundError(f"No capture has the id {id!r}.", hint="ckpt info")
+        try:
+            return Stored(trace, self.objects)
+        except WRONG as err:
+            raise DamagedError(f"The capture {id!r} makes no sense.", hint="ckpt info") from err
 
     def find(self, text: str | None = None, *, newest_failure: bool = True) -> Header:
         """Return the capture that `text` means: a name, `module.name`, `name~2` (two before the newest), an id, a unique prefix of one, or None.
 
         A name and None mean the newest failure, if there is one and `newest_failure`; else the newest. Raises `NotFoundError`.
         """
-        headers = self.headers()
-        if not headers:
+        living = retain(self._read(check=False))
+        if not living:
             raise NotFoundError(f"There are no captures in {self.path!r}.", hint="ckpt info")
-        if text is None:
-            return _newest(headers, newest_failure)
-        name, tilde, back = text.rpartition("~")
-        if tilde and back.isdecimal() and (named := _named(headers, name)):
-            if int(back) < len(named):
-                return named[-1 - int(back)]
-            raise NotFoundError(f"There are only {len(named)} captures named {name!r}.", hint=f"ckpt info {name}")
-        if named := _named(headers, text):
-            return _newest(named, newest_failure)
-        return _by_id(headers, text)
+        trace = _find(living, text, newest_failure)
+        try:
+            return trace.header(self.objects.names())
+        except WRONG:  # what looked sound is not: again, with every line checked
+            return _find(retain(self._read()), text, newest_failure).header(self.objects.names())
 
     def clear(self, ids: Collection[str]) -> int:
         """Delete captures and return how many there were; their bytes go as soon as no running process writes the files they lie in."""
-        known = {header.id for header in self.headers()}.intersection(ids)
+        start = time.time()
+        known = {trace.id for trace in retain(self._read())}.intersection(ids)
         if known:
             body = json.dumps({"event": "cleared", "ids": sorted(known)}, separators=(",", ":")).encode()
             self.journal().append(body, sync=True)
+            with maintaining(self.path) as alone:
+                if alone:
+                    self._look_after(start)
         return len(known)
+
+    def maintain(self, *, thorough: bool = False) -> bool:
+        """Merge ended journals that are many or mostly dead, and remove objects that nothing needs; return whether that was done.
+
+        Cheap when it was done within the hour (unless `thorough`); left to another process that is at it. Raises OSError on a full disk.
+        """
+        if not thorough and not is_due(self.path):
+            return False
+        with maintaining(self.path) as alone:
+            if alone:
+                self._look_after(time.time() - GRACE)
+            return alone
 
     def check(self) -> list[Finding]:
         """Return what is damaged, missing or left over; nothing for a sound store."""
-        traces = self._traces()
-        findings = [finding for _, _, found in self._scanned.values() for finding in found]
-        for trace in traces:
-            findings += trace.check(self.objects)
+        findings: list[Finding] = []
+        for trace in retain(self._read(findings.append)):
+            trace.check(self.objects, findings.append)
+        oldest = time.time() - GRACE
+        findings += [Finding(path, None, "left over by a killed process") for path in leftovers(self.path, oldest)]
+        findings += [Finding(path, None, "left over by a killed process") for path in self.objects.unfinished(oldest)]
         return findings
 
-    def _living(self) -> list[Trace]:
-        return sorted(retain(self._traces()), key=lambda trace: trace.time)
+    def _look_after(self, oldest: float) -> None:
+        """Rewrite what is worth it, and remove objects that nothing needs and nobody has used since `oldest`."""
+        ended = [path for path in self._paths() if is_held(path) is False]  # asked first: what is read then is all there will be
+        known = self._read()
+        living = retain(known)
+        journals = {path: journal.lines for path, journal in self._scanned.items()}
+        ours = {path: self._scanned[path].findings for path in ended if path in journals and _is_here(journals[path])}
+        try:
+            sign = trust.signer(trust.key())
+        except StoreError:
+            sign = trust.signer(None)
+        Upkeep(self.path, known, living, journals, ours).run(self._version, sign)
+        if len(ended) < len(set(journals).difference(self._own())):
+            oldest = min(oldest, time.time() - GRACE)  # a running process may have put what it has not named yet
+        for path in leftovers(self.path, time.time() - GRACE):
+            os.unlink(path)
+        self.objects.collect({name for trace in living for name in trace.objects()}, oldest)
 
-    def _traces(self) -> list[Trace]:
-        """Return all captures of the journals, those that retention drops included."""
+    def _headers(self, living: list[Trace]) -> list[Header]:
+        sizes = self.objects.names()
+        headers = []
+        for trace in living:
+            with suppress(*WRONG):
+                headers.append(trace.header(sizes))
+        return headers
+
+    def _read(self, report: Report | None = None, *, check: bool = True) -> Known:
+        """Return what the journals say; without `check` lines are taken at their word until somebody looks closer."""
+        with _collector_paused():
+            return self._merge(report, check)
+
+    def _merge(self, report: Report | None, check: bool) -> Known:
         for _ in range(TRIES):
             paths = self._paths()
             try:
-                scanned = {path: self._scan(path) for path in paths}
+                scanned = {path: self._scan(path, check) for path in paths}
             except FileNotFoundError:
                 continue
             if set(paths) <= set(self._paths()):
                 break
         self._scanned = scanned
-        return merge([lines for _, lines, _ in scanned.values()])
+        findings = [finding for journal in scanned.values() for finding in journal.findings]
+        known = merge([journal.lines for journal in scanned.values()], findings.append)
+        for finding in findings if report else ():
+            report(finding)
+        return known
 
     def _paths(self) -> list[str]:
         directory = os.path.join(self.path, "journals")
@@ -115,34 +176,65 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _scan(self, path: str) -> tuple[tuple[int, ...], list[Line], list[Finding]]:
+    def _scan(self, path: str, check: bool) -> _Journal:
         """Return a journal's events; what was read before is not read again, since journals only grow."""
         status = os.stat(path, follow_symlinks=False)
-        mark = (status.st_ino, status.st_size, status.st_mtime_ns)
+        mark = (status.st_ino, status.st_size, status.st_mtime_ns, check)
         known = self._scanned.get(path)
-        if known and known[0] == mark:
+        if known and known.mark == mark:
             return known
         findings: list[Finding] = []
-        return mark, list(scan(path, findings.append)), findings
+        return _Journal(mark, scan(path, findings.append, check=check), findings)
 
 
-def _newest(headers: list[Header], failure: bool) -> Header:
-    failures = [header for header in headers if header.is_failure] if failure else []
-    return (failures or headers)[-1]
+class _Journal(NamedTuple):
+    """What was found in a journal when its file was of this identity, size and time."""
+
+    mark: tuple[int, ...]
+    lines: list[Line]
+    findings: list[Finding]
 
 
-def _named(headers: list[Header], name: str) -> list[Header]:
-    return [header for header in headers if name in (header.name, f"{header.module}.{header.name}")]
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Let the cyclic collector rest while thousands of records are made, none of which is garbage: a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
-def _by_id(headers: list[Header], text: str) -> Header:
-    found = [header for header in headers if header.id.startswith(text)] if ID.fullmatch(text) else []
+def _find(living: list[Trace], text: str | None, newest_failure: bool) -> Trace:
+    if text is None:
+        return _newest(living, newest_failure)
+    name, tilde, back = text.rpartition("~")
+    if tilde and back.isdecimal() and (named := _named(living, name)):
+        if int(back) < len(named):
+            return named[-1 - int(back)]
+        raise NotFoundError(f"There are only {len(named)} captures named {name!r}.", hint=f"ckpt info {name}")
+    if named := _named(living, text):
+        return _newest(named, newest_failure)
+    return _by_id(living, text)
+
+
+def _newest(living: list[Trace], failure: bool) -> Trace:
+    failures = [trace for trace in living if trace.status in FAILURES] if failure else []
+    return (failures or living)[-1]
+
+
+def _named(living: list[Trace], name: str) -> list[Trace]:
+    return [trace for trace in living if name in (trace.first.name, f"{trace.first.module}.{trace.first.name}")]
+
+
+def _by_id(living: list[Trace], text: str) -> Trace:
+    found = [trace for trace in living if trace.id.startswith(text)] if ID.fullmatch(text) else []
     if len(found) == 1:
         return found[0]
     if found:
         raise NotFoundError(f"{len(found)} captures have an id that begins with {text!r}.", hint="ckpt info")
-    names = {header.name for header in headers}
-    nearest = difflib.get_close_matches(text, names, 1, 0)
-    raise NotFoundError(
-        f"No capture is named {text!r}; there are {len(headers)}, and the nearest name is {nearest[0]!r}.", hint=f"ckpt info {nearest[0]}"
-    )
+    nearest = difflib.get_close_matches(text, {trace.first.name for trace in living}, 1, 0)[0]
+    count = "1 capture" if len(living) == 1 else f"{len(living)} captures"
+    raise NotFoundError(f"No capture is named {text!r}; there are {count}, and the nearest name is {nearest!r}.", hint=f"ckpt info {nearest}")

@@ -19,12 +19,13 @@ from functools import cache, partial
 
 from ckpt._model.record import FORMAT, Json
 from ckpt._store import trust
-from ckpt._store.journal import Data, Line, decode, encode, part, read_at
-from ckpt._store.pair import Pair, host
+from ckpt._store.files import host, read_at
+from ckpt._store.journal import Data, Line, decode, encode, part
+from ckpt._store.pair import Pair
 from ckpt._store.retention import Keep, Retention
 from ckpt._store.rewrite import copy, shared_of
 
-__all__ = ["Journal", "Keep", "boot"]
+__all__ = ["Journal", "Keep", "boot", "introduction"]
 
 #: A journal is rewritten when this many bytes of it, and more than half, are dead.
 ROTATE = 4 << 20
@@ -187,20 +188,7 @@ class Journal:
         pair = Pair(self.directory, self._rotate_at)
         try:
             self.run = self.run or os.urandom(8).hex()
-            body = _compact(
-                {
-                    "event": "opened",
-                    "format": FORMAT,
-                    "run": self.run,
-                    "host": host(),
-                    "boot": boot(),
-                    "pid": os.getpid(),
-                    "user": os.environ.get("USER", ""),
-                    "time": time.time(),
-                    "python": sys.version.split()[0],
-                    "ckpt": self.version,
-                }
-            )
+            body = introduction(self.run, self.version)
             pair.write(0, b"", encode(body, None, self._sign(body)))
             pair.appear()
         except BaseException:
@@ -235,6 +223,11 @@ class Journal:
             if self._rotating or self._pair is not old:
                 return
             self._rotating = True
+            left = [pair for pair in self._pairs if pair.retired and not pair.flying and not pair.carried]
+            for pair in left:
+                pair.carried = True
+        for pair in left:  # what went wrong the last time
+            self._carry(pair)
         try:
             new = self._open()
         except Exception:  # full disk: go on with the old one, and try again much later
@@ -259,8 +252,10 @@ class Journal:
             new = self._pair or self._start()
             new.flying += 1
         try:
+            if not old.is_ours():
+                raise OSError(errno.EBADF, "not our file any more")  # noqa: TRY301 - it ends as every trouble here does
             lines = [line for line in decode(old.path, read_at(old.line, os.fstat(old.line).st_size, 0)) if _is_living(line, old)]
-            copy(lines, partial(read_at, old.bin), partial(self._put, new), new.shared)
+            copy(lines, partial(read_at, old.bin), partial(self._put, new), shared_of(lines) - new.shared)
             new.shared |= shared_of(lines)
             if old.synced:
                 new.sync()
@@ -280,6 +275,24 @@ class Journal:
         self._reset()
 
 
+def introduction(run: str, version: str) -> bytes:
+    """Return the event that every journal begins with: who writes it, in which format."""
+    return _compact(
+        {
+            "event": "opened",
+            "format": FORMAT,
+            "run": run,
+            "host": host(),
+            "boot": boot(),
+            "pid": os.getpid(),
+            "user": os.environ.get("USER", ""),
+            "time": time.time(),
+            "python": sys.version.split()[0],
+            "ckpt": version,
+        }
+    )
+
+
 def boot() -> str:
     """Return what tells this boot of this machine from others; an empty text where the system does not say."""
     return _boot()
@@ -293,8 +306,7 @@ def _boot() -> str:
 
 
 def _is_living(line: Line, old: Pair) -> bool:
-    id, event = line.body.get("id"), line.body["event"]
-    return not (id in old.dead or event in {"opened", "closed"} or (event == "failed" and id in old.again))
+    return not (line.id in old.dead or line.event in {"opened", "closed"} or (line.event == "failed" and line.id in old.again))
 
 
 def _compact(body: Json) -> bytes:

@@ -1,0 +1,1 @@
+"""How fast ckpt is, as ratios to named limits: `python -m benchmarks`."""

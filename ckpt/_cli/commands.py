@@ -1,0 +1,69 @@
+"""The commands as a Typer application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from ckpt._cli import keeping, looking, replaying
+from ckpt._cli.app import exit_codes
+from ckpt._cli.screen import write
+
+#: In the order of `ckpt --help`: that in which they are needed.
+COMMANDS: tuple[Callable[..., None], ...] = (
+    keeping.init,
+    looking.info,
+    looking.show,
+    replaying.run,
+    replaying.shell,
+    replaying.debug,
+    keeping.clear,
+    keeping.check,
+)
+
+
+class Commands(TyperGroup):
+    """The group of all commands; errors are mapped here, before Typer makes its own of them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that `ctx` names."""
+        with exit_codes():
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from ckpt._version import VERSION
+
+        write(f"ckpt {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _ckpt(
+    ckpt_dir: Annotated[
+        str | None, typer.Option("--ckpt-dir", metavar="PATH", help="The store, in place of the one that is found.")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Look at captured calls, debug them, and call them again on today's code."""
+    if ckpt_dir is not None:
+        from ckpt._store.location import set_ckpt_dir
+
+        set_ckpt_dir(ckpt_dir)
+
+
+for _command in COMMANDS:
+    app.command()(_command)

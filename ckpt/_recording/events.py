@@ -1,0 +1,77 @@
+"""The bodies of the events that recorders write, as JSON text.
+
+They are put together by hand: the record of a call that returns must cost microseconds, and the general encoder alone costs as many.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quote
+from typing import cast
+
+from ckpt._model.codec import Encoded
+from ckpt._model.record import Json
+from ckpt._recording.tracebacks import Walk
+from ckpt._store.journal import part
+from ckpt._store.objects import Objects, ObjectWriter
+
+dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where the bytes of one moment lie: fields for the event's body, and the parts that go into the journal with it."""
+
+    fields: str
+    parts: tuple[bytes, ...]
+
+
+def place(objects: Objects, encoded: Encoded, manifest: bytes, sources: Sequence[str] = ()) -> Placed:
+    """Put large buffers and a large stream into objects, and say where everything lies."""
+    buffers = [objects.put_buffer(view) for view in encoded.buffers]
+    stream = cast("ObjectWriter", encoded.spill).publish() if encoded.spill is not None else None
+    parts = (manifest,) if stream is not None else (manifest, encoded.stream)
+    sizes = ",".join([f'[{length},"{digest}"]' for length, digest in map(part, parts)])
+    named = f',"sources":{dumps(sorted(set(sources)))}' if sources else ""
+    where = "null" if stream is None else f'"{stream}"'
+    return Placed(f'"buffers":{dumps(buffers) if buffers else "[]"},"stream":{where}{named},"parts":[{sizes}]', parts)
+
+
+def entered(id: str, fields: str) -> bytes:
+    """Return the event of a call that was entered."""
+    return f'{{"event":"entered","id":"{id}",{fields}}}'.encode()
+
+
+def returned(id: str, duration: float, value: Json) -> bytes:
+    """Return the event of a call that returned `value`, described."""
+    return f'{{"event":"returned","id":"{id}","duration":{duration:.9f},"value":{value_json(value)}}}'.encode()
+
+
+def left(id: str, duration: float, exception: str) -> bytes:
+    """Return the event of a call that was left by an exception which is no failure."""
+    return f'{{"event":"left","id":"{id}","duration":{duration:.9f},"exception":{quote(exception)}}}'.encode()
+
+
+def entry_manifest(arguments: Sequence[Json]) -> bytes:
+    """Return the manifest of the moment of entry."""
+    return f'{{"arguments":[{",".join([value_json(value) for value in arguments])}]}}'.encode()
+
+
+def failure_manifest(walk: Walk, arguments: Sequence[Json], inner: Sequence[Sequence[Json]]) -> bytes:
+    """Return the manifest of a failure; `inner` are the arguments of the captured calls inside."""
+    calls = [
+        {"exception": call.exception, "entry": call.entry, "arguments": records} for call, records in zip(walk.inner, inner, strict=True)
+    ]
+    record = {"arguments": arguments, "exceptions": walk.raised, "codes": walk.codes, "frames": walk.frames, "inner": calls}
+    return dumps(record).encode()
+
+
+def value_json(described: Json) -> str:
+    """Return a described value as JSON."""
+    text = f'{{"name":{quote(described["name"])},"type":{quote(described["type"])},"text":{quote(described["text"])}'
+    if len(described) == 3:  # noqa: PLR2004
+        return text + "}"
+    rest = {key: value for key, value in described.items() if key not in {"name", "type", "text"} and value is not None}
+    return f"{text},{dumps(rest)[1:]}" if rest else text + "}"

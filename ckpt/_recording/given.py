@@ -1,0 +1,81 @@
+"""What a captured call was given: its arguments as live values in containers of ours, and as records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import CodeType, FrameType
+from typing import Any
+
+from ckpt._model.codec import Container
+from ckpt._model.describe import describe
+from ckpt._model.placeholder import Placeholder
+from ckpt._model.record import Json
+
+_VARARGS, _VARKW = 0x04, 0x08
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+@dataclass(slots=True)
+class Given:
+    """The arguments of one call, and its function where no import finds it."""
+
+    function: object
+    args: list[Any]
+    kwargs: dict[str, Any]
+    code: CodeType | None
+
+    @classmethod
+    def of(cls, function: object, wrapper: FrameType) -> Given:
+        """Return what the call of a wrapper was given, from the wrapper's own variables, as it is now."""
+        return cls(function, *bound_arguments(wrapper.f_code, wrapper.f_locals), wrapper.f_code)
+
+    def root(self) -> dict[str, Any]:
+        """Return what goes into the stream."""
+        held = {"args": self.args, "kwargs": self.kwargs}
+        return held if self.function is None else held | {"function": self.function}
+
+    def values(self) -> list[Any]:
+        """Return all arguments, in the order of their records."""
+        return [*self.args, *self.kwargs.values()]
+
+    def records(self) -> list[Json]:
+        """Return the arguments described, under the names of the parameters they went to."""
+        return describe_arguments(self.code, self.args, self.kwargs)
+
+
+def bound_arguments(code: CodeType, held: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments among a frame's variables, positional and by keyword; those that are deleted are left out."""
+    names, end = code.co_varnames, code.co_argcount + code.co_kwonlyargcount
+    args = [held[name] for name in names[: code.co_argcount] if name in held]
+    kwargs = {name: held[name] for name in names[code.co_argcount : end] if name in held}
+    if code.co_flags & _VARARGS:
+        args += held.get(names[end], ())
+    if code.co_flags & _VARKW:
+        kwargs |= held.get(names[end + bool(code.co_flags & _VARARGS)], {})
+    return args, kwargs
+
+
+def describe_arguments(code: CodeType | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Json]:
+    """Return described arguments; those of a `*args` are named by their position."""
+    names = code.co_varnames[: code.co_argcount] if code is not None else ()
+    described = [describe(value, names[index] if index < len(names) else f"*{index}") for index, value in enumerate(args)]
+    return described + [describe(value, name) for name, value in kwargs.items()]
+
+
+def give_reasons(records: Sequence[Json], values: Sequence[object], lost: Mapping[int, str]) -> None:
+    """Note in the records of values that were not kept why they were not."""
+    for record, value in zip(records, values, strict=True):
+        if type(value) is Placeholder:
+            record["reason"] = value.ckpt_reason
+        elif id(value) in lost:
+            record["reason"] = lost[id(value)]
+
+
+def keep_plain_values(containers: Sequence[Container], reason: str) -> None:
+    """Put placeholders for everything but plain values, whose encoding runs no foreign code."""
+    for container in containers:
+        for key, value in list(enumerate(container)) if isinstance(container, list) else list(container.items()):
+            if type(value) not in _PLAIN:
+                described = describe(value)
+                container[key] = Placeholder(described["type"], described["text"], reason)

@@ -1,0 +1,125 @@
+"""Files of a store as the system sees them: opened without trust, locked without waiting, new ones for this user alone."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+
+from ckpt.errors import DamagedError
+
+__all__ = ["LOWEST", "create_file", "host", "is_held", "open_file", "read_at", "read_file", "sync_directory", "try_lock", "write_at"]
+
+#: Descriptors that stay open are moved out of the way of programs that count on low numbers.
+LOWEST = 64
+SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def open_file(path: str) -> tuple[int, int]:
+    """Open a regular file of the store for reading; return its descriptor and size.
+
+    Links are not followed and a FIFO is not waited for: they raise `DamagedError`. A file that is gone raises FileNotFoundError.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | SAFE | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        raise
+    except OSError as err:
+        raise DamagedError(f"{path!r} cannot be read: {err.strerror}.") from err
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        return descriptor, status.st_size
+    os.close(descriptor)
+    raise DamagedError(f"{path!r} is not a regular file.")
+
+
+def read_file(path: str) -> bytes:
+    """Return the bytes of a regular file of the store; raises as `open_file`."""
+    descriptor, size = open_file(path)
+    with open(descriptor, "rb", buffering=0):
+        return read_at(descriptor, size, 0)
+
+
+def read_at(descriptor: int, length: int, at: int) -> bytes:
+    """Return up to `length` bytes from the offset `at`; fewer only where the file ends."""
+    data = os.pread(descriptor, length, at)
+    while 0 < len(data) < length and (more := os.pread(descriptor, length - len(data), at + len(data))):
+        data += more
+    return data
+
+
+def write_at(descriptor: int, data: bytes, at: int) -> None:
+    """Write all of `data` at the offset `at`, or raise OSError."""
+    done = os.pwrite(descriptor, data, at)
+    while done < len(data):
+        more = os.pwrite(descriptor, memoryview(data)[done:], at + done)
+        if not more:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done += more
+
+
+def create_file(path: str, flags: int = 0, *, high: bool = False) -> int:
+    """Make a new file, 0600 whatever the umask, and return its descriptor, which a started program does not inherit."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFE | flags, 0o600)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, 0o600)
+    if not high:
+        return descriptor
+    try:
+        import fcntl
+
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LOWEST)
+    except (ImportError, OSError):  # no such call, or no such numbers allowed
+        return descriptor
+    os.close(descriptor)
+    return moved
+
+
+def try_lock(descriptor: int, *, shared: bool) -> bool | None:
+    """Take the lock of an open file without waiting; None where the system or the file system has no such locks.
+
+    The lock is that of `flock`: it belongs to the open file, so a forked child that closes its copy does not give it away.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def is_held(path: str) -> bool | None:
+    """Return whether a process holds the journal `path` open for writing; None when that cannot be told.
+
+    Probers share the lock, so that two of them do not take each other for the owner.
+    """
+    try:
+        descriptor, _ = open_file(path)
+    except (OSError, DamagedError):
+        return False
+    try:
+        free = try_lock(descriptor, shared=True)
+        return None if free is None else not free
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: str) -> None:
+    """Wait until the names in a directory are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    with contextlib.suppress(OSError):  # some file systems cannot
+        os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def host() -> str:
+    """Return the name of this machine, safe in a file name."""
+    name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+    return re.sub(r"[^A-Za-z0-9_.]", "_", name)[:32] or "unknown"

@@ -1,0 +1,84 @@
+"""One capture of a store, part by part: everything is read when it is asked for, and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ckpt._model.record import Header, Json, Manifest
+from ckpt._store.captures import WRONG, Trace
+from ckpt._store.journal import Line
+from ckpt._store.objects import Objects
+from ckpt.errors import DamagedError
+
+__all__ = ["Moment", "Stored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What was recorded at entry or at the failure. Raises `DamagedError` when something is not what was written."""
+
+    line: Line
+    objects: Objects
+
+    def manifest(self) -> Manifest:
+        """Return what can be shown without loading a value."""
+        try:
+            return Manifest.from_json(json.loads(self.line.read(0)))
+        except FileNotFoundError:
+            raise
+        except (*WRONG, RecursionError) as err:
+            raise err if isinstance(err, DamagedError) else DamagedError(f"A manifest makes no sense: {err}.", hint="ckpt info") from err
+
+    def stream(self) -> bytes | memoryview:
+        """Return the pickle stream; mapped when it is large."""
+        name = self.line.body.get("stream")
+        return self.objects.map(name) if name else self.line.read(1)
+
+    def buffers(self) -> list[memoryview]:
+        """Return the raw buffers that the stream refers to, mapped copy-on-write."""
+        return [self.objects.map(name) for name in self.line.body.get("buffers", ())]
+
+
+class Stored:
+    """One capture of a store; `header` is what a list shows of it, `entry` and `failure` what was recorded then."""
+
+    def __init__(self, trace: Trace, objects: Objects) -> None:
+        self._trace = trace
+        self._objects = objects
+        self.header: Header = trace.header(objects.names())
+        self.entry = Moment(trace.entered, objects) if trace.entered else None
+        self.failure = Moment(trace.failed, objects) if trace.failed else None
+
+    @property
+    def view(self) -> tuple[int, int] | None:
+        """Which exception, and from which entry of its traceback on, is this capture's; None for the whole failure."""
+        view = self._trace.failed.body.get("view") if self._trace.failed else None
+        return (view[0], view[1]) if view else None
+
+    @property
+    def process(self) -> Json:
+        """What is the same for the whole process: versions, argv, working directory, `sys.path`, sources by hash."""
+        read = self._shared("process")
+        process: Json = json.loads(read()) if read else {}
+        return process
+
+    @property
+    def function(self) -> Callable[[], bytes] | None:
+        """Reads the pickled function, where it is kept by value."""
+        return self._shared("function")
+
+    def source(self, name: str) -> str:
+        """Return a source text by the name of its object."""
+        return self._objects.read(name).decode("utf-8", "surrogateescape")
+
+    def _shared(self, field: str) -> Callable[[], bytes] | None:
+        for line in (self._trace.failed, self._trace.entered):
+            name = line.body.get(field) if line else None
+            if name:
+                found = self._trace.shared.get(name)
+                if found is None:
+                    raise DamagedError(f"The {field} record of capture {self.header.id!r} is missing.", hint="ckpt info")
+                return lambda: found.read(0)
+        return None

@@ -1,0 +1,175 @@
+"""Keeping a store small: ended journals that are many or mostly dead become one, with their living records, signatures unchanged.
+
+One maintainer at a time, never waited for. The new pair is complete, and on the disk, before an old one is unlinked: a kill at any instant
+leaves each record at least once, and readers drop duplicates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from functools import partial
+
+from ckpt._store.captures import Known, Trace
+from ckpt._store.files import SAFE, open_file, read_at, try_lock
+from ckpt._store.journal import TORN, Finding, Line, bin_of, bytes_of, encode
+from ckpt._store.pair import Pair, unlink
+from ckpt._store.rewrite import copy
+from ckpt._store.writer import introduction
+
+__all__ = ["GRACE", "Upkeep", "is_due", "leftovers", "maintaining"]
+
+#: Seconds after which what nothing points to may go.
+GRACE = 24 * 3600.0
+#: Seconds after which a store is looked after again, unless it has very many journals.
+PERIOD, CROWD = 3600.0, 64
+#: Ended journals below SMALL bytes are merged when there are MANY of them.
+SMALL, MANY = 1 << 20, 16
+LOCK = ".maintain"
+
+
+@contextlib.contextmanager
+def maintaining(store: str) -> Iterator[bool]:
+    """Say whether this is the one maintainer of `store`, for as long as the block runs; never waits."""
+    try:
+        descriptor = os.open(os.path.join(store, "journals", LOCK), os.O_RDWR | os.O_CREAT | SAFE, 0o600)
+    except OSError:
+        yield False
+        return
+    try:
+        if try_lock(descriptor, shared=False):
+            yield True
+            os.utime(descriptor)
+        else:
+            yield False
+    finally:
+        os.close(descriptor)
+
+
+def is_due(store: str) -> bool:
+    """Return whether nobody has looked after the store for long, or it has very many journals; a matter of microseconds."""
+    directory = os.path.join(store, "journals")
+    try:
+        if sum(name.endswith(".jsonl") for name in os.listdir(directory)) > CROWD:
+            return True
+        return time.time() - os.stat(os.path.join(directory, LOCK)).st_mtime > PERIOD
+    except FileNotFoundError:
+        return os.path.isdir(directory)
+    except OSError:
+        return False
+
+
+class Upkeep:
+    """One look after a store: `known` is what all `journals` say, `living` the captures to keep.
+
+    `ended` names the journals that nobody writes any more, and what is wrong with each.
+    """
+
+    def __init__(
+        self, store: str, known: Known, living: Sequence[Trace], journals: Mapping[str, Sequence[Line]], ended: Mapping[str, Sequence[Finding]]
+    ) -> None:
+        self._store = store
+        self._cleared = known.cleared
+        self._journals = journals
+        self._ended = ended
+        self._living = {id(line) for trace in living for line in trace.lines()}
+        self._named = {name for trace in living for name in trace.refers_to()}
+
+    def run(self, version: str, sign: Callable[[bytes], str]) -> None:
+        """Rewrite what is worth it as one new journal, then remove the old ones. Raises OSError; nothing is lost then."""
+        chosen = self._chosen()
+        remaining = {line.id for path, lines in self._journals.items() if path not in chosen for line in lines}
+        kept = {path: self._kept(path, remaining) for path in chosen}
+        if any(kept.values()):
+            self._merge(kept, version, sign)
+        for path in chosen:
+            unlink(path)
+
+    def _chosen(self) -> list[str]:
+        """Return which ended journals to rewrite: those with cleared captures, those mostly dead or torn, and the small ones when many."""
+        chosen, small = [], []
+        for path, findings in self._ended.items():
+            lines, total = self._journals[path], _size(path)
+            if any(line.id in self._cleared for line in lines):
+                chosen.append(path)
+            elif any(finding.what != TORN for finding in findings):
+                continue  # damage stays, for somebody to look at
+            elif findings or 2 * sum(len(line.piece) + bytes_of(line.body) for line in self._kept(path, frozenset())) < total:
+                chosen.append(path)
+            elif total < SMALL:
+                small.append(path)
+        return sorted(chosen + small) if len(small) >= MANY else sorted(chosen)
+
+    def _kept(self, path: str, remaining: Set[object]) -> list[Line]:
+        """Return the lines of a journal that have to stay: living ones, what they refer to, and who wrote them.
+
+        A line that clears captures stays while one of them is in a journal that is not rewritten: `remaining` are the captures in those.
+        """
+        kept: list[Line] = []
+        frame: list[Line] = []
+        for line in self._journals[path]:
+            if line.event == "opened":
+                frame = [line]
+            elif line.event == "closed":
+                if not frame:
+                    kept.append(line)
+            elif line.event == "shared":
+                if line.body["parts"][0][1] in self._named:
+                    kept.append(line)
+            elif id(line) in self._living or (line.event == "cleared" and not remaining.isdisjoint(line.body["ids"])):
+                kept += frame
+                frame = []
+                kept.append(line)
+        return kept
+
+    def _merge(self, kept: Mapping[str, Sequence[Line]], version: str, sign: Callable[[bytes], str]) -> None:
+        pair = Pair(self._store, 0)
+        named = set(self._named)
+
+        def put(raw: bytes, signature: str, data: bytes, at: int | None) -> int | None:
+            if data:
+                at = pair.end
+                pair.end += len(data)
+            pair.write(at or 0, data, encode(raw, at, signature))
+            return at
+
+        try:
+            for body in (introduction(os.urandom(8).hex(), version), b'{"event":"closed"}'):
+                put(body, sign(body), b"", None)
+            for path, lines in kept.items():
+                descriptor, _ = open_file(bin_of(path))
+                try:
+                    copy(lines, partial(read_at, descriptor), put, named)
+                finally:
+                    os.close(descriptor)
+            pair.sync()
+            pair.appear()
+        except BaseException:
+            pair.discard()
+            raise
+        pair.close()
+
+
+def leftovers(store: str, oldest: float) -> list[str]:
+    """Return the files among the journals that a killed process left behind before `oldest`, and that belong to no journal."""
+    directory = os.path.join(store, "journals")
+    found = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
+        for entry in entries:
+            stem, dot, kind = entry.name.rpartition(".")
+            if kind == "tmp" or (kind == "bin" and not any(os.path.lexists(f"{directory}/{stem}.{other}") for other in ("jsonl", "tmp"))):
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        found.append(entry.path)
+    return found
+
+
+def _size(path: str) -> int:
+    """Return the bytes of both files of a journal."""
+    size = 0
+    for name in (path, bin_of(path)):
+        with contextlib.suppress(FileNotFoundError):
+            size += os.stat(name, follow_symlinks=False).st_size
+    return size

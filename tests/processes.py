@@ -1,0 +1,45 @@
+"""Real processes for the tests: scripts, and the command line in both spellings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a process that imports this checkout."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def python(
+    *arguments: str | Path, cwd: Path, stdin: str = "", check: bool = True, timeout: float = 60, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in `cwd` and return what it printed; with `check`, fail when it does."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env=environment(**more),
+        timeout=timeout,
+        check=False,
+    )
+    assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def ckpt(*arguments: str | Path, cwd: Path, stdin: str = "", check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in `cwd`."""
+    return python("-m", "ckpt", *arguments, cwd=cwd, stdin=stdin, check=check, **more)
+
+
+def run_all(commands: Sequence[Sequence[str | Path]], cwd: Path, **more: str) -> list[int]:
+    """Run Python processes at the same time and return their exit codes."""
+    running = [subprocess.Popen([sys.executable, *map(str, command)], cwd=cwd, env=environment(**more)) for command in commands]
+    return [process.wait(timeout=120) for process in running]
