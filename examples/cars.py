@@ -30,12 +30,13 @@ def specific_power(car: Car) -> float:
     return float(car["Horsepower"] / litres)
 
 
-def mean_power(cars: list[Car]) -> float:
-    """Return the mean horsepower per litre of `cars`."""
+def mean_power(cars: list[Car], origin: str) -> float:
+    """Return the mean horsepower per litre of the cars of one origin."""
+    group = [each for each in cars if each["Origin"] == origin]
     total = 0.0
-    for car in cars:
+    for car in group:
         total += specific_power(car)
-    return total / len(cars)
+    return total / len(group)
 
 
 @ckpt.ckpt
@@ -43,8 +44,7 @@ def summarise(cars: list[Car]) -> dict[str, float]:
     """Return the mean horsepower per litre of each origin."""
     table = {}
     for origin in sorted({car["Origin"] for car in cars}):
-        group = [car for car in cars if car["Origin"] == origin]
-        table[origin] = round(mean_power(group), 1)
+        table[origin] = round(mean_power(cars, origin), 1)
     return table
 
 

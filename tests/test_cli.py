@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -152,7 +151,7 @@ class Person:
 def settle(home: Path) -> Person:
     """Return a person with a project and an empty store."""
     person = Person(home)
-    person.project.mkdir()
+    person.project.mkdir(parents=True)
     (person.project / "job.py").write_text(JOB)
     (home / "bin").mkdir()
     # What pip writes for the entry point.
@@ -172,11 +171,11 @@ def looker(tmp_path_factory: pytest.TempPathFactory) -> Person:
 
 
 @pytest.fixture
-def person(looker: Person, tmp_path: Path) -> Person:
-    """Somebody with the same store, who may change it."""
-    home = tmp_path / "home"
-    shutil.copytree(looker.home, home, symlinks=True)
-    return Person(home)
+def person(tmp_path: Path) -> Person:
+    """Somebody with a project and a store like that, who may change both."""
+    person = settle(tmp_path / "home")
+    assert person.python("job.py").code == 0
+    return person
 
 
 def tree(path: Path) -> dict[str, tuple[int, int]]:
@@ -358,6 +357,7 @@ def test_show_of_a_call_that_returned(looker: Person) -> None:
     assert lines[3:] == [
         "Called with:",
         "  rows: list (2) = [{'v': 1}, {'v': 2}]",
+        "  scale: int = 1",
         "",
         "Returned: dict (1) = {'mean': 1.5}",
     ]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FAULTY = 'group = [car for car in cars if car["Origin"] == origin]'
-MENDED = 'group = [car for car in cars if car["Origin"] == origin and car["Horsepower"] is not None]'
+FAULTY = 'group = [each for each in cars if each["Origin"] == origin]'
+MENDED = 'group = [each for each in cars if each["Origin"] == origin and each["Horsepower"] is not None]'
 
 pytestmark = pytest.mark.smoke
 

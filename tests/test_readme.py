@@ -2,7 +2,8 @@
 
 A block of `console` holds commands after `$ ` and what they print; lines after `ipdb> ` or `In [1]: ` are typed into the command above.
 `...` stands for anything; ids, times, durations, sizes and process numbers may differ. A block of `python` that begins with `# name.py` is
-that file; another one runs as it is. A block of `diff` is the edit that the reader makes. `design.md` is for readers of the code.
+that file; another one runs as it is. A block of `diff` is the edit that the reader makes. `design.md` is for readers of the code, and `commands.md` is
+what the program prints, compared elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-PAGES = [README, *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "design.md")]
+PAGES = [README, *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name not in {"commands.md", "design.md"})]
 
 TYPED = re.compile(r"^(?:ipdb> |\(Pdb\) |In \[\d+\]: )", re.MULTILINE)
 #: What is different each time, as it looks on a page, and what it may be in what is printed.

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ckpt._model.describe import describe, type_name
-from ckpt._model.interrupts import belongs_to_program
+from ckpt._model.interrupts import belongs_to_program, let_pass
 from ckpt._model.loading import Surroundings, load
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.reducing import RobustPickler, exception_dispatch
@@ -143,9 +143,11 @@ def encode(root: object, containers: Sequence[Container], limits: Limits, *, cha
             return _encode_plain(root, limits, exception_dispatch(chain))
         except TooLargeError:
             raise
-        except Exception:
+        except Exception as refusal:
+            let_pass(refusal)
             return _encode_carefully(root, limits, lost)
-    except Exception:
+    except Exception as refusal:
+        let_pass(refusal)
         _replace_offenders(containers, limits, lost)
         return _encode_deepest_first(root, limits, lost)
 
@@ -157,7 +159,8 @@ def _encode_carefully(root: object, limits: Limits, lost: dict[int, str]) -> Enc
         raise
     except RecursionError:
         return _encode_deepest_first(root, limits, lost)
-    except Exception:  # another thread changed a container under the pickler: once more
+    except Exception as refusal:  # another thread changed a container under the pickler: once more
+        let_pass(refusal)
         return _encode_robust(root, limits, lost)
 
 
@@ -230,6 +233,7 @@ def _replace_offenders(containers: Sequence[Container], limits: Limits, lost: di
             try:
                 sizes.append((_measure(value, limits), container, key, value))
             except Exception as error:
+                let_pass(error)
                 _replace(container, key, value, _reason(error), lost)
     total = sum(size for size, *_ in sizes)
     for size, container, key, value in sorted(sizes, key=lambda found: found[0], reverse=True):

@@ -22,6 +22,12 @@ def belongs_to_program(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and not (trail and _is_raise_statement(trail[-1]))
 
 
+def let_pass(error: BaseException) -> None:
+    """Raise `error` again when it belongs to the program."""
+    if belongs_to_program(error):
+        raise error
+
+
 def _trail(entry: TracebackType | None) -> list[TracebackType]:
     trail = []
     while entry is not None:

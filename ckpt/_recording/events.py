@@ -6,16 +6,20 @@ They are put together by hand: the record of a call that returns must cost micro
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quote
 from typing import cast
 
 from ckpt._model.codec import Encoded
+from ckpt._model.describe import describe
 from ckpt._model.record import Json
 from ckpt._recording.tracebacks import Walk
 from ckpt._store.journal import part
 from ckpt._store.objects import Objects, ObjectWriter
+
+#: Texts up to this length, and integers within a machine word, are described by their repr.
+_SHORT, _WORD = 80, 1 << 63
 
 dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
 
@@ -44,9 +48,9 @@ def entered(id: str, fields: str) -> bytes:
     return f'{{"event":"entered","id":"{id}",{fields}}}'.encode()
 
 
-def returned(id: str, duration: float, value: Json) -> bytes:
-    """Return the event of a call that returned `value`, described."""
-    return f'{{"event":"returned","id":"{id}","duration":{duration:.9f},"value":{value_json(value)}}}'.encode()
+def returned(id: str, duration: float, value: object) -> bytes:
+    """Return the event of a call that returned `value`."""
+    return f'{{"event":"returned","id":"{id}","duration":{duration:.9f},"value":{described_json(value)}}}'.encode()
 
 
 def left(id: str, duration: float, exception: str) -> bytes:
@@ -54,9 +58,9 @@ def left(id: str, duration: float, exception: str) -> bytes:
     return f'{{"event":"left","id":"{id}","duration":{duration:.9f},"exception":{quote(exception)}}}'.encode()
 
 
-def entry_manifest(arguments: Sequence[Json]) -> bytes:
-    """Return the manifest of the moment of entry."""
-    return f'{{"arguments":[{",".join([value_json(value) for value in arguments])}]}}'.encode()
+def entry_manifest(arguments: Iterable[str]) -> bytes:
+    """Return the manifest of the moment of entry; `arguments` are described values as JSON."""
+    return f'{{"arguments":[{",".join(arguments)}]}}'.encode()
 
 
 def failure_manifest(walk: Walk, arguments: Sequence[Json], inner: Sequence[Sequence[Json]]) -> bytes:
@@ -66,6 +70,16 @@ def failure_manifest(walk: Walk, arguments: Sequence[Json], inner: Sequence[Sequ
     ]
     record = {"arguments": arguments, "exceptions": walk.raised, "codes": walk.codes, "frames": walk.frames, "inner": calls}
     return dumps(record).encode()
+
+
+def described_json(value: object, name: str = "") -> str:
+    """Return `value` described as JSON; numbers and short texts, which most arguments are, without a detour."""
+    kind = type(value)
+    if kind is str and len(value) <= _SHORT:  # type: ignore[arg-type]
+        return f'{{"name":{quote(name)},"type":"str","text":{quote(repr(value))},"length":{len(value)}}}'  # type: ignore[arg-type]
+    if kind is float or kind is bool or (kind is int and -_WORD < value < _WORD):  # type: ignore[operator]
+        return f'{{"name":{quote(name)},"type":"{kind.__name__}","text":"{value!r}"}}'
+    return value_json(describe(value, name))
 
 
 def value_json(described: Json) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
@@ -56,11 +56,19 @@ def bound_arguments(code: CodeType, held: Mapping[str, Any]) -> tuple[list[Any],
     return args, kwargs
 
 
-def describe_arguments(code: CodeType | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Json]:
-    """Return described arguments; those of a `*args` are named by their position."""
+def named(code: CodeType | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """Yield each argument with the name of its parameter; those of a `*args` are named by their position."""
     names = code.co_varnames[: code.co_argcount] if code is not None else ()
-    described = [describe(value, names[index] if index < len(names) else f"*{index}") for index, value in enumerate(args)]
-    return described + [describe(value, name) for name, value in kwargs.items()]
+    if len(args) > len(names):
+        names += tuple(f"*{index}" for index in range(len(names), len(args)))
+    yield from zip(args, names, strict=False)
+    for name, value in kwargs.items():
+        yield value, name
+
+
+def describe_arguments(code: CodeType | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Json]:
+    """Return the arguments described."""
+    return [describe(value, name) for value, name in named(code, args, kwargs)]
 
 
 def give_reasons(records: Sequence[Json], values: Sequence[object], lost: Mapping[int, str]) -> None:
@@ -72,10 +80,15 @@ def give_reasons(records: Sequence[Json], values: Sequence[object], lost: Mappin
             record["reason"] = lost[id(value)]
 
 
+def is_plain(value: object) -> bool:
+    """Whether encoding a value runs no foreign code, whatever it is."""
+    return type(value) in _PLAIN
+
+
 def keep_plain_values(containers: Sequence[Container], reason: str) -> None:
     """Put placeholders for everything but plain values, whose encoding runs no foreign code."""
     for container in containers:
         for key, value in list(enumerate(container)) if isinstance(container, list) else list(container.items()):
-            if type(value) not in _PLAIN:
+            if not is_plain(value):
                 described = describe(value)
                 container[key] = Placeholder(described["type"], described["text"], reason)

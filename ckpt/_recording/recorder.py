@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quote
 from types import CodeType, FrameType, TracebackType
@@ -25,7 +25,7 @@ from ckpt._model.replaying import switch
 from ckpt._model.tags import tags_json
 from ckpt._recording import events
 from ckpt._recording.endings import below, is_failure, is_outermost
-from ckpt._recording.given import Given, bound_arguments, describe_arguments, give_reasons, keep_plain_values
+from ckpt._recording.given import Given, bound_arguments, give_reasons, is_plain, keep_plain_values, named
 from ckpt._recording.ground import Ground, ground, warn
 from ckpt._recording.options import Options, default_name
 from ckpt._recording.tracebacks import Recorded, Walk, read
@@ -83,6 +83,7 @@ class Recorder:
         self._failed_group, self._ended_group = (module, qualname, self.name, True), (module, qualname, self.name, False)
         self._head = f'"name":{quote(self.name)},"module":{quote(module)},"qualname":{quote(qualname)},"keep":{options.keep}'
         self._place = (self._code.co_filename, self._code.co_firstlineno) if self._code is not None else ("<ckpt>", 1)
+        self._limits: Limits | None = None
         #: The ground on which the function was last kept by value, and its name there; empty when an import finds it.
         self._kept_function: tuple[Ground | None, str] = (None, "")
 
@@ -163,13 +164,11 @@ class Recorder:
         root: dict[str, Any] = {"args": positional, "kwargs": kwargs}
         if self._has_own_variables():
             root["function"] = self._function
-        records = describe_arguments(self._code, args, kwargs)
-        values = (*args, *kwargs.values())
+        given = list(named(self._code, args, kwargs))
         encoded = self._encode(here, root, [positional, kwargs], nested=nested)
-        if encoded.lost or nested:
-            give_reasons(records, values, encoded.lost)
+        manifest = events.entry_manifest(_with_reasons(given, encoded.lost, nested=nested))
         shared, names = self._shared(here)
-        placed = events.place(here.objects, encoded, events.entry_manifest(records))
+        placed = events.place(here.objects, encoded, manifest)
         now = time.time()
         fields = f'{self._head},"time":{now:.6f},"tags":{tags_json()},{names},{placed.fields}'
         call = Call(os.urandom(8).hex(), here.pid, now, 0.0, fields, placed.parts)
@@ -181,8 +180,7 @@ class Recorder:
         taken = time.perf_counter() - call.started
         here = self._ground_of(call)
         if here is not None:
-            body = events.returned(call.id, taken, describe(value))
-            here.journal.append(body, keep=(call.id, self._ended_group, self.options.keep))
+            here.journal.append(events.returned(call.id, taken, value), keep=(call.id, self._ended_group, self.options.keep))
 
     def _record_left(self, call: Call, error: BaseException, nested: bool) -> None:
         taken = time.perf_counter() - call.started
@@ -262,8 +260,9 @@ class Recorder:
             keep_plain_values(containers, NESTED)
             for held in (root, *root.get("inner", ())):
                 held.pop("function", None)
-        limits = Limits(max_bytes=self.options.max_bytes, exclude=self.options.exclude, open_spill=here.objects.writer)
-        return encode(root, containers, limits, chain=() if nested else chain)
+        if self._limits is None or self._limits.open_spill != here.objects.writer:
+            self._limits = Limits(max_bytes=self.options.max_bytes, exclude=self.options.exclude, open_spill=here.objects.writer)
+        return encode(root, containers, self._limits, chain=() if nested else chain)
 
     # The function itself, where no import finds it: in a script, a notebook, a closure.
 
@@ -298,6 +297,13 @@ class Recorder:
             return ""
         encoded = encode({"function": function}, [], Limits(max_bytes=self.options.max_bytes))
         return "" if encoded.buffers else here.journal.share("function", encoded.stream)
+
+
+def _with_reasons(given: Sequence[tuple[Any, str]], lost: Mapping[int, str], *, nested: bool) -> Iterator[str]:
+    """Yield the arguments described as JSON, with the reason for each that was not kept."""
+    for value, name in given:
+        reason = lost.get(id(value)) or (NESTED if nested and not is_plain(value) else None)
+        yield events.described_json(value, name) if reason is None else events.value_json(describe(value, name) | {"reason": reason})
 
 
 def capture_exception(exc: BaseException | None = None, name: str | None = None) -> str | None:

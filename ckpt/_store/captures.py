@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ckpt._model.record import DIED, FAILED, FAILURES, FORMAT, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json
-from ckpt._store.files import host, is_held
+from ckpt._store.files import boot, host, is_held
 from ckpt._store.journal import Finding, Line, Report, bytes_of, objects_of
 from ckpt._store.objects import Objects
-from ckpt._store.writer import boot
 from ckpt.errors import DamagedError
 
 __all__ = ["Known", "Run", "Trace", "merge", "retain"]
 
 #: What a name has to be: it can never leave the store, split a shell word, or inject into a completion.
 NAME = re.compile(r"\w[\w.=+@-]{0,127}")
+#: The limit of those who keep all.
+ALL = 2**62
+ENDS = frozenset({"returned", "left"})
 #: What goes wrong when the fields of an event are not what they should be.
 WRONG = (AttributeError, DamagedError, IndexError, KeyError, TypeError, UnicodeDecodeError, ValueError)
 
@@ -85,15 +87,16 @@ class Trace:
         """Read what the first event says; raises one of `WRONG` when it says nothing sound."""
         line = self.entered or self.failed
         assert line is not None
-        if line.glance[0] is not None:
+        if line.glance:
             name, module, qualname, keep, time = line.glance
             self.first = First(name.decode(), module.decode(), qualname.decode(), int(keep), float(time))
             return
         body = line.body
-        name, keep, time = body["name"], body.get("keep"), body.get("time", 0) + 0.0
-        if not NAME.fullmatch(name) or not math.isfinite(time):
-            raise ValueError(name)
-        self.first = First(name, str(body.get("module", "")), str(body.get("qualname", "")), 2**62 if keep is None else keep + 0, time)
+        called, limit, entered = body["name"], body.get("keep"), body.get("time", 0) + 0.0
+        if not NAME.fullmatch(called) or not math.isfinite(entered):
+            raise ValueError(called)
+        limit = ALL if limit is None else limit + 0
+        self.first = First(called, str(body.get("module", "")), str(body.get("qualname", "")), limit, entered)
 
     @property
     def status(self) -> str:
@@ -116,13 +119,12 @@ class Trace:
 
     def objects(self) -> set[str]:
         """Return the names of the objects that the capture needs, those of its process among them."""
-        lines = self.lines()
-        lines += [self.shared[name] for name in self.refers_to() if name in self.shared]
-        return {name for line in lines for name in objects_of(line.body)}
+        lines = [*self.lines(), *(self.shared[name] for name in self.refers_to() if name in self.shared)]
+        return {name for line in lines for name in objects_of(line.body) if isinstance(name, str)}
 
     def refers_to(self) -> set[str]:
         """Return the names of the shared records that the capture needs."""
-        return {name for line in self.lines() for field in ("process", "function") if (name := line.body.get(field))}
+        return {name for line in self.lines() for field in ("process", "function") if isinstance(name := line.body.get(field), str)}
 
     def header(self, sizes: Mapping[str, int]) -> Header:
         """Return what a list shows; `sizes` are those of the objects that are there. Raises one of `WRONG`."""
@@ -231,7 +233,7 @@ class _Merging:
                 trace = self.traces[id] = Trace(id, self.run, self.shared)
             if event == "entered":
                 trace.entered, trace.run = line, self.run
-            elif event == "returned" or event == "left":
+            elif event in ENDS:
                 trace.ended = line
             elif event == "failed" and (trace.failed is None or "view" in line.body or "view" not in trace.failed.body):
                 trace.failed = line

@@ -7,10 +7,24 @@ import errno
 import os
 import re
 import stat
+from functools import cache
 
 from ckpt.errors import DamagedError
 
-__all__ = ["LOWEST", "create_file", "host", "is_held", "open_file", "read_at", "read_file", "sync_directory", "try_lock", "write_at"]
+__all__ = [
+    "LOWEST",
+    "SAFE",
+    "boot",
+    "create_file",
+    "host",
+    "is_held",
+    "open_file",
+    "read_at",
+    "read_file",
+    "sync_directory",
+    "try_lock",
+    "write_at",
+]
 
 #: Descriptors that stay open are moved out of the way of programs that count on low numbers.
 LOWEST = 64
@@ -123,3 +137,11 @@ def host() -> str:
     """Return the name of this machine, safe in a file name."""
     name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
     return re.sub(r"[^A-Za-z0-9_.]", "_", name)[:32] or "unknown"
+
+
+@cache
+def boot() -> str:
+    """Return what tells this boot of this machine from others; an empty text where the system does not say."""
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+    return ""

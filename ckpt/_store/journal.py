@@ -17,6 +17,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -37,9 +38,9 @@ SIGNATURE = COVERED + len('"sig":"')
 #: What is said of a last line that its process was killed over, or that was cut.
 TORN = "the last line is unfinished"
 #: What a list needs of a line, where the recorder has written the fields in its usual order. Another order is only slower.
+HEAD = re.compile(rb'\{"crc":"[0-9a-f]{8}","sig":"[0-9a-f]*","at":(?:null|[0-9]+),"body":\{"event":"([a-z]+)","id":"([0-9a-f]{16})"')
 GLANCE = re.compile(
-    rb'\{"crc":"[0-9a-f]{8}","sig":"[0-9a-f]*","at":(?:null|[0-9]+),"body":\{"event":"([a-z]+)","id":"([0-9a-f]{16})"'
-    rb'(?:,"name":"(\w[\w.=+@-]{0,127})","module":"([^"\\]*)","qualname":"([^"\\]*)","keep":([0-9]+),"time":([0-9]+\.[0-9]+),)?'
+    rb',"name":"(\w[\w.=+@-]{0,127})","module":"([^"\\]*)","qualname":"([^"\\]*)","keep":([0-9]+),"time":([0-9]+\.[0-9]+),',
 )
 
 
@@ -61,13 +62,15 @@ class Line:
 
     __slots__ = ("_body", "event", "glance", "id", "offset", "path", "piece")
 
-    def __init__(self, path: str, offset: int, piece: bytes, event: str, id: object, glance: Sequence[bytes | None] = (None,)) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - made for every line, so there is nothing in between
+        self, path: str, offset: int, piece: bytes, event: str, id: object, glance: Sequence[bytes] = ()
+    ) -> None:
         self.path = path
         self.offset = offset
         self.piece = piece
         self.event = event
         self.id = id
-        #: Name, module, qualname, keep and time, unchecked; a single None when the body has to be asked.
+        #: Name, module, qualname, keep and time, unchecked; nothing when the body has to be asked.
         self.glance = glance
         self._body: Json | None = None
 
@@ -80,6 +83,10 @@ class Line:
                 raise DamagedError(f"The line at {self.offset} in {self.path!r} is not an event.", hint="ckpt info")
             self._body = body
         return self._body
+
+    def take(self, body: Json) -> None:
+        """Be told what the body says."""
+        self._body, self.event, self.id = body, body["event"], body.get("id")
 
     def fields(self) -> tuple[int | None, str, bytes]:
         """Return the offset of the parts, the signature, and the body as written: what is signed, and what a rewrite keeps."""
@@ -135,11 +142,11 @@ def scan(path: str, report: Report | None = None, *, check: bool = True) -> list
     return decode(path, data, report, check=check)
 
 
-def decode(path: str, data: bytes, report: Report | None = None, *, check: bool = True) -> list[Line]:
+def decode(path: str, data: bytes, report: Report | None = None, *, check: bool = True, skip: AbstractSet[str] = frozenset()) -> list[Line]:
     """Return the events in `data`, the whole of the `.jsonl` file `path`, in the order in which they were written.
 
     What does not check is passed over and handed to `report`. Without `check` lines that look sound are taken at their word until their
-    body is asked for: three times as quick, for lists.
+    body is asked for, and those of the captures in `skip` are left out: three times as quick.
     """
     lines: list[Line] = []
     unread: list[tuple[Line, bytes]] = []
@@ -154,9 +161,11 @@ def decode(path: str, data: bytes, report: Report | None = None, *, check: bool 
         return True
 
     for offset, piece in _pieces(data):
-        if not check and (found := GLANCE.match(piece)) and piece.endswith(b"}}"):
-            event, id, *glance = found.groups()
-            lines.append(Line(path, offset, piece, event.decode(), id.decode(), glance))
+        if not check and (head := HEAD.match(piece)) and piece.endswith(b"}}"):
+            id = head[2].decode()
+            if id not in skip:
+                glance = GLANCE.match(piece, head.end())
+                lines.append(Line(path, offset, piece, head[1].decode(), id, glance.groups() if glance else ()))
         elif not take(offset, piece):
             if report:
                 report(Finding(path, offset, "a line is damaged" if offset + len(piece) < len(data) else TORN))
@@ -180,7 +189,7 @@ def _read(lines: list[tuple[Line, bytes]], report: Report | None) -> None:
     """Give lines that check their bodies; those that say nothing stay without an event."""
     for (line, _), body in zip(lines, _bodies([raw for _, raw in lines]), strict=True):
         if type(body) is dict and type(body.get("event")) is str:
-            line._body, line.event, line.id = body, body["event"], body.get("id")
+            line.take(body)
         elif report:
             report(Finding(line.path, line.offset, "a line is not an event"))
 
@@ -215,7 +224,7 @@ def _body(raw: bytes) -> object:
 
 
 def read_part(path: str, at: int, length: int, digest: str) -> bytes:
-    """Return one part from the `.bin` file `path`; raise `DamagedError` when it is not what was written, FileNotFoundError when it is gone."""
+    """Return one part from the `.bin` file `path`; raise `DamagedError` for other bytes than were written, FileNotFoundError for none."""
     descriptor, size = open_file(path)
     with open(descriptor, "rb", buffering=0):
         # The size is looked at first: a forged length must not cost memory.

@@ -76,15 +76,17 @@ def create(path: str) -> None:
         raise StoreError(f"The store {path!r} cannot be made: {err}.", hint="ckpt --ckpt-dir PATH init") from err
 
 
-_resolved: Location | None = None
+class _Process:
+    """What holds for this process."""
+
+    location: Location | None = None
 
 
 def resolve() -> Location:
     """Return the store of this process: what `set_ckpt_dir` said, else what `locate` finds now; the same from then on."""
-    global _resolved
-    if _resolved is None:
-        _resolved = locate()
-    return _resolved
+    if _Process.location is None:
+        _Process.location = locate()
+    return _Process.location
 
 
 def get_ckpt_dir() -> str:
@@ -94,13 +96,12 @@ def get_ckpt_dir() -> str:
 
 def set_ckpt_dir(path: str | os.PathLike[str] | None) -> None:
     """Keep and look for captures in `path` from now on; None goes back to the rules. Nothing is made until something is captured."""
-    global _resolved
     if path is None:
-        _resolved = None
+        _Process.location = None
         return
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"A store is a path, not a {type(path).__name__}.", hint="ckpt.set_ckpt_dir('PATH')")
-    _resolved = locate(path, os.environ, _working_directory(), _home(os.environ))
+    _Process.location = locate(path, os.environ, _working_directory(), _home(os.environ))
 
 
 def _search(cwd: str, warnings: list[str]) -> str | None:

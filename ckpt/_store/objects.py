@@ -30,6 +30,8 @@ SAMPLES, SAMPLE = 16, 1024
 LARGEST = 1 << 30
 NAME = re.compile(r"t-[0-9a-f]{64}|b-[0-9a-f]{1,16}-[0-9a-f]{16}(-[1-9][0-9]{0,3})?", re.ASCII)
 TEMPORARY = ".tmp-"
+#: Seconds after which an unfinished file belongs to nobody.
+DAY = 24 * 3600.0
 
 
 class Objects:
@@ -74,7 +76,7 @@ class Objects:
         finally:
             writer.discard()
 
-    def writer(self) -> "ObjectWriter":
+    def writer(self) -> ObjectWriter:
         """Return a new file for a stream that is too large for the memory; it gets its name when it is published."""
         return ObjectWriter(self.path)
 
@@ -118,26 +120,34 @@ class Objects:
     def names(self) -> dict[str, int]:
         """Return the objects that are there, each with its size."""
         sizes = {}
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
             for entry in entries:
                 if NAME.fullmatch(entry.name):
                     with contextlib.suppress(FileNotFoundError):
                         sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
         return sizes
 
-    def collect(self, living: Collection[str], grace: float) -> list[str]:
-        """Remove what is neither in `living` nor was used in the last `grace` seconds, unfinished files too; return what was removed.
+    def collect(self, living: Collection[str], oldest: float) -> list[str]:
+        """Remove what is neither in `living` nor was used since the time `oldest`, unfinished files too; return what was removed.
 
-        A writer freshens what it finds, and only later writes the line that names it: hence the grace period.
+        A writer freshens what it finds, and only later writes the line that names it: what was used lately has to stay.
         """
-        removed = []
-        oldest = time.time() - grace
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.path) as entries:
-            for entry in entries:
-                is_ours = NAME.fullmatch(entry.name) or entry.name.startswith(TEMPORARY)
-                if is_ours and entry.name not in living and entry.is_file(follow_symlinks=False) and _remove(entry.path, oldest):
-                    removed.append(entry.name)
+        removed = [name for name in self.names() if name not in living and _remove(os.path.join(self.path, name), oldest)]
+        for path in self.unfinished(min(oldest, time.time() - DAY)):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+                removed.append(os.path.basename(path))
         return removed
+
+    def unfinished(self, oldest: float) -> list[str]:
+        """Return the files that were begun before `oldest` and never got a name."""
+        found = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.name.startswith(TEMPORARY) and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                        found.append(entry.path)
+        return found
 
     def _open(self, name: str) -> tuple[int, int]:
         """Open an object; names come out of files, so they are looked at first."""
@@ -279,10 +289,10 @@ def _publish(temporary: str, path: str) -> bool:
 
 def _remove(path: str, oldest: float) -> bool:
     """Remove a file that was not used since `oldest`, also when a writer freshens it at this very moment."""
-    if os.stat(path, follow_symlinks=False).st_mtime > oldest:
-        return False
     aside = os.path.join(os.path.dirname(path), f"{TEMPORARY}{os.urandom(6).hex()}")
     try:
+        if os.stat(path, follow_symlinks=False).st_mtime > oldest:
+            return False
         os.rename(path, aside)  # from now on a writer does not find it, and writes it anew
         if os.stat(aside, follow_symlinks=False).st_mtime > oldest and _publish(aside, path):
             return False

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
+import sys
 import time
 
-from ckpt._store.files import create_file, host, sync_directory, try_lock, write_at
+from ckpt._model.record import FORMAT
+from ckpt._store.files import boot, create_file, host, sync_directory, try_lock, write_at
 from ckpt._store.journal import bin_of
 from ckpt._store.location import create
 
-__all__ = ["Pair", "unlink"]
+__all__ = ["Pair", "introduction", "unlink"]
 
 
 class Pair:
@@ -97,7 +100,7 @@ class Pair:
         return True
 
     def write(self, at: int, data: bytes, lines: bytes) -> None:
-        """Write `data` at `at` of the `.bin`, then `lines` at the end of the `.jsonl`; raise OSError when not all of it could be written."""
+        """Write `data` at `at` of the `.bin`, then `lines` at the end of the `.jsonl`; raise OSError unless all of it could be written."""
         if data:
             write_at(self.bin, data, at)
         if self.torn:
@@ -147,6 +150,23 @@ def unlink(path: str) -> None:
     for name in (path, bin_of(path)):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
+
+
+def introduction(run: str, version: str) -> bytes:
+    """Return the event that every journal begins with: who writes it, in which format."""
+    body = {
+        "event": "opened",
+        "format": FORMAT,
+        "run": run,
+        "host": host(),
+        "boot": boot(),
+        "pid": os.getpid(),
+        "user": os.environ.get("USER", ""),
+        "time": time.time(),
+        "python": sys.version.split()[0],
+        "ckpt": version,
+    }
+    return json.dumps(body, separators=(",", ":")).encode()
 
 
 def _stamp() -> str:

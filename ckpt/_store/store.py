@@ -11,23 +11,28 @@ import gc
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from ckpt._model.record import FAILURES, Header
+from ckpt._model.record import FAILURES, FORMAT, Header
 from ckpt._store import trust
-from ckpt._store.captures import WRONG, Known, Trace, merge, retain
+from ckpt._store.captures import WRONG, Known, Run, Trace, merge, retain
+from ckpt._store.files import host, is_held
 from ckpt._store.journal import Finding, Line, Report, scan
 from ckpt._store.objects import Objects
 from ckpt._store.stored import Moment, Stored
+from ckpt._store.upkeep import GRACE, Upkeep, is_due, leftovers, maintaining
 from ckpt._store.writer import Journal
-from ckpt.errors import DamagedError, NotFoundError
+from ckpt.errors import DamagedError, NotFoundError, StoreError
 
 __all__ = ["Finding", "Moment", "Store", "Stored"]
 
 #: How often a reader begins anew when journals vanish under it.
 TRIES = 20
+#: Seconds by which the times of files may lag behind the clock.
+TICK = 0.02
 ID = re.compile(r"[0-9a-f]{4,16}", re.ASCII)
 
 
@@ -75,9 +80,9 @@ class Store:
             raise DamagedError(f"The capture {id!r} makes no sense.", hint="ckpt info") from err
 
     def find(self, text: str | None = None, *, newest_failure: bool = True) -> Header:
-        """Return the capture that `text` means: a name, `module.name`, `name~2` (two before the newest), an id, a unique prefix of one, or None.
+        """Return the capture that `text` means: a name, `module.name`, `name~2` (two before the newest), an id or a unique prefix of one.
 
-        A name and None mean the newest failure, if there is one and `newest_failure`; else the newest. Raises `NotFoundError`.
+        A name, and None, mean the newest failure, if there is one and `newest_failure`; else the newest. Raises `NotFoundError`.
         """
         living = retain(self._read(check=False))
         if not living:
@@ -90,7 +95,7 @@ class Store:
 
     def clear(self, ids: Collection[str]) -> int:
         """Delete captures and return how many there were; their bytes go as soon as no running process writes the files they lie in."""
-        start = time.time()
+        start = time.time() - TICK
         known = {trace.id for trace in retain(self._read())}.intersection(ids)
         if known:
             body = json.dumps({"event": "cleared", "ids": sorted(known)}, separators=(",", ":")).encode()
@@ -128,24 +133,29 @@ class Store:
         known = self._read()
         living = retain(known)
         journals = {path: journal.lines for path, journal in self._scanned.items()}
-        ours = {path: self._scanned[path].findings for path in ended if path in journals and _is_here(journals[path])}
+        ours = {path: self._scanned[path].findings for path in ended if path in journals and _is_here(path, journals[path])}
         try:
             sign = trust.signer(trust.key())
         except StoreError:
             sign = trust.signer(None)
-        Upkeep(self.path, known, living, journals, ours).run(self._version, sign)
-        if len(ended) < len(set(journals).difference(self._own())):
-            oldest = min(oldest, time.time() - GRACE)  # a running process may have put what it has not named yet
-        for path in leftovers(self.path, time.time() - GRACE):
-            os.unlink(path)
+        Upkeep(self.path, known, living, journals=journals, ended=ours).run(self._version, sign)
+        past = time.time() - GRACE
+        if set(journals).difference(ended, self._journal.paths() if self._journal else ()):
+            oldest = past  # a running process may have put what it has not named yet
+        for path in leftovers(self.path, past):
+            with suppress(FileNotFoundError):
+                os.unlink(path)
         self.objects.collect({name for trace in living for name in trace.objects()}, oldest)
 
     def _headers(self, living: list[Trace]) -> list[Header]:
         sizes = self.objects.names()
         headers = []
-        for trace in living:
-            with suppress(*WRONG):
-                headers.append(trace.header(sizes))
+        with _collector_paused():
+            for trace in living:
+                try:
+                    headers.append(trace.header(sizes))
+                except WRONG:
+                    continue
         return headers
 
     def _read(self, report: Report | None = None, *, check: bool = True) -> Known:
@@ -165,8 +175,9 @@ class Store:
         self._scanned = scanned
         findings = [finding for journal in scanned.values() for finding in journal.findings]
         known = merge([journal.lines for journal in scanned.values()], findings.append)
-        for finding in findings if report else ():
-            report(finding)
+        if report:
+            for finding in findings:
+                report(finding)
         return known
 
     def _paths(self) -> list[str]:
@@ -193,6 +204,21 @@ class _Journal(NamedTuple):
     mark: tuple[int, ...]
     lines: list[Line]
     findings: list[Finding]
+
+
+def _is_here(path: str, lines: Sequence[Line]) -> bool:
+    """Return whether an ended journal may be rewritten: it was written on this machine, in a format that is known.
+
+    One of an earlier boot waits a day: another machine may have the same name.
+    """
+    runs = [Run(line.body) for line in lines if line.event == "opened"]
+    if not runs or any(run.opened.get("format", 0) > FORMAT for run in runs):
+        return False
+    if runs[0].is_here():
+        return True
+    with suppress(FileNotFoundError):
+        return runs[0].opened.get("host") == host() and os.stat(path).st_mtime < time.time() - GRACE
+    return False
 
 
 @contextmanager
@@ -237,4 +263,4 @@ def _by_id(living: list[Trace], text: str) -> Trace:
         raise NotFoundError(f"{len(found)} captures have an id that begins with {text!r}.", hint="ckpt info")
     nearest = difflib.get_close_matches(text, {trace.first.name for trace in living}, 1, 0)[0]
     count = "1 capture" if len(living) == 1 else f"{len(living)} captures"
-    raise NotFoundError(f"No capture is named {text!r}; there are {count}, and the nearest name is {nearest!r}.", hint=f"ckpt info {nearest}")
+    raise NotFoundError(f"No capture is named {text!r}. There are {count}; the nearest name is {nearest!r}.", hint=f"ckpt info {nearest}")

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from ckpt._store.captures import Known, Trace
 from ckpt._store.files import SAFE, open_file, read_at, try_lock
 from ckpt._store.journal import TORN, Finding, Line, bin_of, bytes_of, encode
-from ckpt._store.pair import Pair, unlink
+from ckpt._store.pair import Pair, introduction, unlink
 from ckpt._store.rewrite import copy
-from ckpt._store.writer import introduction
 
 __all__ = ["GRACE", "Upkeep", "is_due", "leftovers", "maintaining"]
 
@@ -68,7 +68,13 @@ class Upkeep:
     """
 
     def __init__(
-        self, store: str, known: Known, living: Sequence[Trace], journals: Mapping[str, Sequence[Line]], ended: Mapping[str, Sequence[Finding]]
+        self,
+        store: str,
+        known: Known,
+        living: Sequence[Trace],
+        *,
+        journals: Mapping[str, Sequence[Line]],
+        ended: Mapping[str, Sequence[Finding]],
     ) -> None:
         self._store = store
         self._cleared = known.cleared
@@ -102,7 +108,7 @@ class Upkeep:
                 small.append(path)
         return sorted(chosen + small) if len(small) >= MANY else sorted(chosen)
 
-    def _kept(self, path: str, remaining: Set[object]) -> list[Line]:
+    def _kept(self, path: str, remaining: AbstractSet[object]) -> list[Line]:
         """Return the lines of a journal that have to stay: living ones, what they refer to, and who wrote them.
 
         A line that clears captures stays while one of them is in a journal that is not rewritten: `remaining` are the captures in those.
@@ -158,7 +164,7 @@ def leftovers(store: str, oldest: float) -> list[str]:
     found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
         for entry in entries:
-            stem, dot, kind = entry.name.rpartition(".")
+            stem, _, kind = entry.name.rpartition(".")
             if kind == "tmp" or (kind == "bin" and not any(os.path.lexists(f"{directory}/{stem}.{other}") for other in ("jsonl", "tmp"))):
                 with contextlib.suppress(FileNotFoundError):
                     if entry.stat(follow_symlinks=False).st_mtime < oldest:

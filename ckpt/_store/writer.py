@@ -10,22 +10,20 @@ import contextlib
 import errno
 import json
 import os
-import sys
 import threading
-import time
-import weakref
 from collections.abc import Sequence
 from functools import cache, partial
 
-from ckpt._model.record import FORMAT, Json
+from ckpt._model.record import Json
 from ckpt._store import trust
-from ckpt._store.files import host, read_at
+from ckpt._store.files import read_at
 from ckpt._store.journal import Data, Line, decode, encode, part
-from ckpt._store.pair import Pair
+from ckpt._store.pair import Pair, introduction
 from ckpt._store.retention import Keep, Retention
 from ckpt._store.rewrite import copy, shared_of
+from ckpt.errors import CkptError, StoreError
 
-__all__ = ["Journal", "Keep", "boot", "introduction"]
+__all__ = ["Journal", "Keep"]
 
 #: A journal is rewritten when this many bytes of it, and more than half, are dead.
 ROTATE = 4 << 20
@@ -47,10 +45,8 @@ class Journal:
         self._sign = trust.signer(key)
         self.version = version
         self._rotate_at = rotate
-        self._shared: dict[str, tuple[str, bytes]] = {}
+        self._shared: dict[str, tuple[bytes, bytes]] = {}
         self._reset()
-        _watch()
-        _journals.add(self)
 
     def _reset(self) -> None:
         """Begin anew, as a forked child does."""
@@ -62,11 +58,18 @@ class Journal:
         self._rotating = False
         self._retention = Retention()
 
-    def share(self, kind: str, data: bytes) -> str:
-        """Keep `data` for the events that will name it in `shared`, and return the name: its SHA-256."""
-        digest = part(data)[1]
-        self._shared[digest] = (kind, data)
-        return digest
+    def open(self) -> None:
+        """Let the journal appear, before anything is put among the objects: from then on they are left alone."""
+        with self._lock:
+            if self._pair is None:
+                self._start()
+
+    def share(self, kind: str, data: bytes, objects: Sequence[str] = ()) -> str:
+        """Keep `data` for the events that will name it in `shared`, and return the name: its SHA-256. `objects` are what it points to."""
+        name = part(data)[1]
+        body: Json = {"event": "shared", "kind": kind, "parts": [part(data)]}
+        self._shared[name] = (_compact(body | {"sources": list(objects)} if objects else body), data)
+        return name
 
     def append(  # noqa: PLR0913 - a record made for each call would cost as much as the line
         self,
@@ -78,7 +81,7 @@ class Journal:
         views: Views = (),
         sync: bool = False,
     ) -> int | None:
-        """Write one event and return the offset of its parts (None without parts); raise OSError when it could not be written.
+        """Write one event and return the offset of its parts (None without parts); raise OSError or `StoreError` when that fails.
 
         `body` is compact JSON that names `parts` by `part()`. `shared` are names from `share()` that the body refers to: they are
         written first where this journal does not have them yet. `views` are ids and bodies of further captures whose failure lies in the
@@ -88,7 +91,7 @@ class Journal:
         length = len(data)
         for _ in range(TRIES):
             if self._pid != os.getpid():  # forked behind Python's back
-                self._after_fork()
+                self.forked()
             with self._lock:
                 pair = self._pair or self._start()
                 # No call between the two: a signal handler that appends cannot come in between, another thread is locked out.
@@ -115,12 +118,14 @@ class Journal:
         """Say that the process ended cleanly and close the files; a later event begins a new pair."""
         with self._lock:
             pairs, self._pairs, self._pair = self._pairs, [], None
+            _journals.discard(self)
         body = _compact({"event": "closed"})
         for pair in pairs:
             with contextlib.suppress(OSError):
                 if pair.pid == os.getpid() and pair.is_ours():
                     pair.write(0, b"", encode(body, None, self._sign(body)))
-            pair.close()
+            if not pair.flying:  # else a thread is about to write to these numbers
+                pair.close()
 
     def paths(self) -> list[str]:
         """Return the `.jsonl` files that this process writes at the moment."""
@@ -179,6 +184,8 @@ class Journal:
             pair.close()
             pair.unlink()
             return self._pair
+        _watch()
+        _journals.add(self)
         self._pairs.append(pair)
         self._pair = pair
         return pair
@@ -200,8 +207,7 @@ class Journal:
         """Write the shared records that `pair` does not have yet; return the lines of the views."""
         for name in shared:
             if name not in pair.shared:
-                kind, data = self._shared[name]
-                body = _compact({"event": "shared", "kind": kind, "parts": [part(data)]})
+                body, data = self._shared[name]
                 self._put(pair, body, self._sign(body), data)
                 pair.shared.add(name)
         return b"".join(encode(view, place, self._sign(view)) for _, view in views)
@@ -228,18 +234,18 @@ class Journal:
                 pair.carried = True
         for pair in left:  # what went wrong the last time
             self._carry(pair)
+        due = False
         try:
             new = self._open()
-        except Exception:  # full disk: go on with the old one, and try again much later
+            with self._lock:
+                self._pairs.append(new)
+                self._pair = new
+                old.retired = True
+                due = old.carried = not old.flying
+        except (OSError, StoreError):  # a full disk: go on with the old one, and try again much later
             old.threshold *= 2
+        finally:
             self._rotating = False
-            return
-        with self._lock:
-            self._rotating = False
-            self._pairs.append(new)
-            self._pair = new
-            old.retired = True
-            due = old.carried = not old.flying
         if due:
             self._carry(old)
 
@@ -248,13 +254,15 @@ class Journal:
 
         Whatever goes wrong leaves `old` where it is: readers drop duplicates.
         """
+        done = False
         with self._lock:
             new = self._pair or self._start()
             new.flying += 1
         try:
             if not old.is_ours():
                 raise OSError(errno.EBADF, "not our file any more")  # noqa: TRY301 - it ends as every trouble here does
-            lines = [line for line in decode(old.path, read_at(old.line, os.fstat(old.line).st_size, 0)) if _is_living(line, old)]
+            data = read_at(old.line, os.fstat(old.line).st_size, 0)
+            lines = [line for line in decode(old.path, data, check=False, skip=old.dead) if _is_living(line, old)]
             copy(lines, partial(read_at, old.bin), partial(self._put, new), shared_of(lines) - new.shared)
             new.shared |= shared_of(lines)
             if old.synced:
@@ -263,46 +271,19 @@ class Journal:
             with self._lock:
                 self._forget(old)
             old.close()
-        except Exception:
-            old.carried = False
+            done = True
+        except (OSError, CkptError):
+            new.threshold *= 2
         finally:
+            old.carried = done
             self._land(new, 1)
 
-    def _after_fork(self) -> None:
+    def forked(self) -> None:
         """Drop the parent's files: closed, never unlocked."""
         for pair in self._pairs:
             pair.close()
+        _journals.discard(self)
         self._reset()
-
-
-def introduction(run: str, version: str) -> bytes:
-    """Return the event that every journal begins with: who writes it, in which format."""
-    return _compact(
-        {
-            "event": "opened",
-            "format": FORMAT,
-            "run": run,
-            "host": host(),
-            "boot": boot(),
-            "pid": os.getpid(),
-            "user": os.environ.get("USER", ""),
-            "time": time.time(),
-            "python": sys.version.split()[0],
-            "ckpt": version,
-        }
-    )
-
-
-def boot() -> str:
-    """Return what tells this boot of this machine from others; an empty text where the system does not say."""
-    return _boot()
-
-
-@cache
-def _boot() -> str:
-    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
-    return ""
 
 
 def _is_living(line: Line, old: Pair) -> bool:
@@ -313,7 +294,8 @@ def _compact(body: Json) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
+#: Those with open files.
+_journals: set[Journal] = set()
 
 
 @cache
@@ -333,4 +315,4 @@ def _close_all() -> None:
 
 def _fork_all() -> None:
     for journal in list(_journals):
-        journal._after_fork()
+        journal.forked()
