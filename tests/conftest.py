@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -11,32 +10,29 @@ from pathlib import Path
 import pytest
 
 from ckpt._recording import ground
-from ckpt._store import location, trust
+from ckpt._store import location
 from ckpt._store.store import Store
+
+
+def process_state() -> dict[str, object]:
+    """Return what a well-behaved guest leaves as it found it."""
+    return {
+        "hooks": (sys.excepthook, sys.displayhook, sys.gettrace(), sys.getprofile()),
+        "path": list(sys.path),
+        "finders": list(sys.meta_path),
+        "directory": os.getcwd(),
+        "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
+        "main": sys.modules["__main__"],
+        "recursion": sys.getrecursionlimit(),
+    }
 
 
 @pytest.fixture(autouse=True)
 def given_back() -> Iterator[None]:
     """Whatever a test uses gives back the process as it found it."""
-
-    def state() -> tuple[object, ...]:
-        hooks = (sys.excepthook, sys.displayhook, sys.gettrace(), sys.getprofile())
-        return (*hooks, list(sys.path), list(sys.meta_path), os.getcwd(), dict(os.environ), sys.modules["__main__"], sys.getrecursionlimit())
-
-    before = state()
+    before = process_state()
     yield
-    changed = [(then, now) for then, now in zip(before, state(), strict=True) if then != now]
-    assert not [pair for pair in changed if pair[0] is not dict(os.environ) and not _is_pytests_own(pair)]
-    linecache.checkcache()
-
-
-def _is_pytests_own(pair: tuple[object, object]) -> bool:
-    """Pytest notes the running test in the environment."""
-    one, other = pair
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        return False
-    own = {"PYTEST_CURRENT_TEST"}
-    return {k: v for k, v in one.items() if k not in own} == {k: v for k, v in other.items() if k not in own}
+    assert process_state() == before
 
 
 @pytest.fixture
@@ -73,6 +69,3 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return write
-
-
-__all__ = ["trust"]

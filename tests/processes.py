@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a process that imports this checkout."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **ours, **(more or {})}
 
 
 def python(
-    *arguments: str | Path, cwd: Path, stdin: str = "", check: bool = True, timeout: float = 60, **more: str
+    *arguments: str | Path, cwd: Path, stdin: str = "", check: bool = True, timeout: float = 60, environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in `cwd` and return what it printed; with `check`, fail when it does."""
     done = subprocess.run(
@@ -26,7 +27,7 @@ def python(
         input=stdin,
         capture_output=True,
         text=True,
-        env=environment(**more),
+        env=environment(environ),
         timeout=timeout,
         check=False,
     )
@@ -34,12 +35,12 @@ def python(
     return done
 
 
-def ckpt(*arguments: str | Path, cwd: Path, stdin: str = "", check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
+def ckpt(*arguments: str | Path, cwd: Path, stdin: str = "", check: bool = True, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line in `cwd`."""
-    return python("-m", "ckpt", *arguments, cwd=cwd, stdin=stdin, check=check, **more)
+    return python("-m", "ckpt", *arguments, cwd=cwd, stdin=stdin, check=check, environ=environ)
 
 
-def run_all(commands: Sequence[Sequence[str | Path]], cwd: Path, **more: str) -> list[int]:
+def run_all(commands: Sequence[Sequence[str | Path]], cwd: Path, environ: Mapping[str, str] | None = None) -> list[int]:
     """Run Python processes at the same time and return their exit codes."""
-    running = [subprocess.Popen([sys.executable, *map(str, command)], cwd=cwd, env=environment(**more)) for command in commands]
+    running = [subprocess.Popen([sys.executable, *map(str, command)], cwd=cwd, env=environment(environ)) for command in commands]
     return [process.wait(timeout=120) for process in running]

@@ -10,7 +10,8 @@ import pickle
 import sys
 import traceback
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def failing(message: str = "no") -> None:
 @pytest.mark.parametrize("options", MODES)
 def test_a_wrapper_keeps_name_doc_signature_and_defaults_by_identity(options: dict[str, Any], store: Store) -> None:
     """Whoever inspects a captured function sees the function."""
-    wrapped = ckpt.ckpt(**options)(plain)
+    wrapped: Any = ckpt.ckpt(**options)(plain)
 
     assert (wrapped.__name__, wrapped.__qualname__, wrapped.__doc__) == (plain.__name__, plain.__qualname__, plain.__doc__)
     assert inspect.signature(wrapped) == inspect.signature(plain)
@@ -71,14 +72,15 @@ def test_no_parameter_name_collides_with_the_wrappers_own(names: str, options: d
 def test_a_wrong_call_gives_pythons_own_message(options: dict[str, Any], store: Store) -> None:
     """A call that cannot be bound raises the TypeError that the function itself would."""
     with pytest.raises(TypeError) as live:
-        failing(1, 2)  # type: ignore[call-arg]
+        failing(1, 2)  # type: ignore[call-arg, arg-type]
     with pytest.raises(TypeError) as ours:
-        ckpt.ckpt(**options)(failing)(1, 2)  # type: ignore[call-arg]
+        ckpt.ckpt(**options)(failing)(1, 2)  # type: ignore[call-arg, arg-type]
 
     assert str(ours.value) == str(live.value)
 
 
-def test_flavours_stay_what_they_are(store: Store) -> None:
+@pytest.mark.parametrize("options", MODES)
+def test_flavours_stay_what_they_are(options: dict[str, Any], store: Store) -> None:
     """Coroutine functions, generators and asynchronous generators are recognised as such."""
 
     async def coroutine() -> int:
@@ -90,10 +92,9 @@ def test_flavours_stay_what_they_are(store: Store) -> None:
     async def stream() -> AsyncIterator[int]:
         yield 1
 
-    for options in ({}, {"active": False}):
-        assert inspect.iscoroutinefunction(ckpt.ckpt(**options)(coroutine))
-        assert inspect.isgeneratorfunction(ckpt.ckpt(**options)(generator))
-        assert inspect.isasyncgenfunction(ckpt.ckpt(**options)(stream))
+    assert inspect.iscoroutinefunction(ckpt.ckpt(**options)(coroutine))
+    assert inspect.isgeneratorfunction(ckpt.ckpt(**options)(generator))
+    assert inspect.isasyncgenfunction(ckpt.ckpt(**options)(stream))
 
 
 def test_a_wrapper_is_pickled_by_reference(store: Store) -> None:
@@ -151,10 +152,8 @@ def test_nothing_is_kept_alive_after_the_exception_is_handled(options: dict[str,
 
     gc.disable()
     try:
-        try:
+        with suppress(ValueError):
             fails(held)
-        except ValueError:
-            pass
         del held
         assert gone() is None
     finally:
@@ -186,7 +185,7 @@ def test_class_and_static_methods_work_in_either_order(kind: Any, order: str, st
         raise KeyError(len(args))
 
     namespace = {"method": ckpt.ckpt(kind(body)) if order == "above" else kind(ckpt.ckpt(body))}
-    made = type("Made", (), namespace)
+    made: Any = type("Made", (), namespace)
     with pytest.raises(KeyError):
         made.method(1)
 
@@ -255,7 +254,7 @@ def test_an_abandoned_generator_has_left(store: Store) -> None:
     """A generator that is thrown away half-way has not failed."""
 
     @ckpt.ckpt(name="items")
-    def items() -> Iterator[int]:
+    def items() -> Generator[int]:
         yield 1
         yield 2
 
@@ -334,16 +333,16 @@ def test_active_is_asked_for_each_call_with_its_own_arguments(store: Store) -> N
 def test_an_active_that_raises_counts_as_false_with_one_warning_and_failures_are_kept(store: Store) -> None:
     """A broken `active` costs the record of the call, never the call."""
 
-    @ckpt.ckpt(name="broken", active=lambda x: 1 / 0)
+    @ckpt.ckpt(name="broken", active=lambda x: {}[x])
     def take(x: int) -> int:
         return 1 // x
 
-    with pytest.warns(ckpt.CkptWarning, match="active= of broken raised") as warned:
-        assert (take(1), take(2)) == (1, 0)
-        with pytest.raises(ZeroDivisionError):
-            take(0)
+    with pytest.warns(ckpt.CkptWarning, match="active= of broken raised"):
+        assert take(1) == 1
+    assert take(2) == 0  # said once: a second warning would be an error here
+    with pytest.raises(ZeroDivisionError):
+        take(0)
 
-    assert len(warned) == 1
     assert [captured["status"] for captured in ckpt.captures()] == ["failed"]
 
 
@@ -362,7 +361,17 @@ def test_disable_makes_the_decorator_the_identity(store: Store, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     "options",
-    [{"name": "../evil"}, {"name": ""}, {"name": "a b"}, {"name": 3}, {"keep": 0}, {"keep": True}, {"max_bytes": "1"}, {"active": 3}, {"exclude": [int]}],
+    [
+        {"name": "../evil"},
+        {"name": ""},
+        {"name": "a b"},
+        {"name": 3},
+        {"keep": 0},
+        {"keep": True},
+        {"max_bytes": "1"},
+        {"active": 3},
+        {"exclude": [int]},
+    ],
 )
 def test_a_parameter_that_cannot_work_is_an_error_where_it_is_written(options: dict[str, Any]) -> None:
     """Wrong parameters are found when the decorator is applied, not when a failure is lost."""

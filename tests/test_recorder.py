@@ -61,7 +61,8 @@ def test_a_failure_keeps_every_frame_with_all_its_locals(store: Store) -> None:
         return total + middle(rows, lambda row: row["x"])
 
     def middle(rows: list[dict[str, int]], key: Callable[[dict[str, int]], int]) -> int:
-        return [bottom(row, key) for row in rows][0]
+        first, *_ = [bottom(row, key) for row in rows]
+        return first
 
     def bottom(row: dict[str, int], key: Callable[[dict[str, int]], int]) -> int:
         last = "seen"
@@ -99,7 +100,7 @@ def test_identity_holds_across_arguments_frames_and_the_exception(store: Store) 
     rows = captured.locals["rows"]
     assert captured.args[0] is rows is captured.locals["same"] is captured.frames[1].locals["rows"] is rows[0]
     assert captured.exception is captured.frames[1].locals["error"]
-    assert captured.exception.args[0] is rows  # type: ignore[union-attr]
+    assert captured.exception.args[0] is rows
 
 
 @pytest.mark.parametrize(
@@ -333,7 +334,7 @@ def test_a_captured_exception_keeps_cause_context_notes_and_members(store: Store
 
     error = opened(store).exception
     assert isinstance(error, ExceptionGroup)
-    assert [(member.errno, member.filename, member.__notes__) for member in error.exceptions] == [
+    assert [(member.errno, member.filename, member.__notes__) for member in error.exceptions if isinstance(member, OSError)] == [
         (1, "file1", ["note 1"]),
         (2, "file2", ["note 2"]),
     ]
@@ -476,11 +477,11 @@ def test_the_overflow_of_a_captured_recursion_is_captured(store: Store) -> None:
 def test_a_signal_handler_that_raises_while_recording_is_the_programs(store: Store) -> None:
     """An exception out of a handler goes on to the program; so does a Ctrl-C."""
 
-    class Timeout(Exception):
+    class TimedOutError(Exception):
         pass
 
     def ring(number: int, frame: object) -> None:
-        raise Timeout
+        raise TimedOutError
 
     class Alarm:
         def __reduce__(self) -> str:
@@ -493,7 +494,7 @@ def test_a_signal_handler_that_raises_while_recording_is_the_programs(store: Sto
 
     before = signal.signal(signal.SIGALRM, ring)
     try:
-        with pytest.raises(Timeout):
+        with pytest.raises(TimedOutError):
             take(Alarm())
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -578,7 +579,7 @@ def test_a_process_that_is_killed_in_a_call_leaves_a_capture_that_died(
     how: str, status: str, store: Store, script: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """SIGKILL, a crash and `os._exit` leave the entry, ready for replay; a clean exit has left."""
-    python(script(KILLED), how, cwd=tmp_path, check=False, PYCKPT_DIR=store.path)
+    python(script(KILLED), how, cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
 
     assert [header.status for header in store.headers()] == [status]
     assert Capture(store, store.headers()[0].id).args == (how, [1, 2])
@@ -604,7 +605,7 @@ except ValueError:
 
 def test_after_a_fork_parent_and_child_each_tell_their_own_story(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
     """The child's failure and the parent's return are two captures with the same arguments."""
-    python(script(FORKED), cwd=tmp_path, PYCKPT_DIR=store.path)
+    python(script(FORKED), cwd=tmp_path, environ={"PYCKPT_DIR": store.path})
 
     assert sorted(header.status for header in store.headers()) == ["failed", "returned"]
     assert [Capture(store, header.id).args for header in store.headers()] == [(5,), (5,)]
@@ -634,7 +635,7 @@ assert open("own.txt").read() == "mine"
 
 def test_descriptors_that_the_program_closes_or_reuses_cost_nothing(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
     """A daemon that closes everything keeps its captures, and its own files stay its own."""
-    python("-W", "error", script(DAEMON), cwd=tmp_path, PYCKPT_DIR=store.path)
+    python("-W", "error", script(DAEMON), cwd=tmp_path, environ={"PYCKPT_DIR": store.path})
 
     assert [Capture(store, header.id).args for header in store.headers()] == [(1,), (2,), (3,)]
 
@@ -658,7 +659,7 @@ import sys; sys.modules["held"] = held
 
 def test_while_the_interpreter_finalizes_nothing_is_said(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
     """A failure in a `__del__` at exit leaves no line on standard error."""
-    assert python(script(SHUTDOWN), cwd=tmp_path, PYCKPT_DIR=store.path).stderr == ""
+    assert python(script(SHUTDOWN), cwd=tmp_path, environ={"PYCKPT_DIR": store.path}).stderr == ""
 
 
 def test_verbose_says_one_line_for_each_failure(store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -696,7 +697,7 @@ fail(b"x" * 50_000)
 
 def test_a_full_disk_costs_the_capture_and_one_warning(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
     """A write that fails leaves the program its own exception, and the earlier capture whole."""
-    done = python(script(FULL), cwd=tmp_path, PYCKPT_DIR=store.path)
+    done = python(script(FULL), cwd=tmp_path, environ={"PYCKPT_DIR": store.path})
 
     assert done.stderr.count("CkptWarning") >= 1
     whole = [header for header in store.headers() if header.status == "failed"]

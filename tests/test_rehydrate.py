@@ -20,9 +20,9 @@ import json, sys, traceback, ckpt
 """
 
 
-def ask(code: str, cwd: Path, store: Store, **more: str) -> str:
+def ask(code: str, cwd: Path, store: Store) -> str:
     """Return what a fresh process prints that opens captures."""
-    return python("-c", f"{LOOK}\n{code}", cwd=cwd, PYCKPT_DIR=store.path, **more).stdout.strip()
+    return python("-c", f"{LOOK}\n{code}", cwd=cwd, environ={"PYCKPT_DIR": store.path}).stdout.strip()
 
 
 SCRIPT = """
@@ -68,7 +68,7 @@ def test_a_scripts_failure_opens_and_replays_in_another_process(
     text: str, store: Store, script: Callable[[str], Path], tmp_path: Path
 ) -> None:
     """Its classes keep their identity, and the script is not run again."""
-    python(script(text), cwd=tmp_path, check=False, PYCKPT_DIR=store.path)
+    python(script(text), cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
 
     shown = ask(
         "c = ckpt.load(); e = c.exception; print(type(e).__name__, e.why, e.point is c.locals['point'], c.args[0].x, c.replay().verdict)",
@@ -83,7 +83,7 @@ def test_a_scripts_failure_opens_and_replays_in_another_process(
 def test_the_fix_is_seen_by_the_next_replay(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
     """Saving the mended script within the same second makes the replay say fixed."""
     path = script(GUARDED)
-    python(path, cwd=tmp_path, check=False, PYCKPT_DIR=store.path)
+    python(path, cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
     path.write_text(GUARDED.replace("scaled > 5", "scaled > 7"))
 
     shown = ask("c = ckpt.load('work'); r = c.replay(); print(r.verdict, r.value, *c.notes, sep=' | ')", tmp_path, store)
@@ -104,7 +104,7 @@ def test_a_module_run_with_m_is_found_again(store: Store, tmp_path: Path) -> Non
         "@ckpt.ckpt(active=False)\ndef work(thing):\n    assert type(thing) is Thing\n    return 1 // thing.n\n"
         "if __name__ == '__main__':\n    work(Thing(0))\n"
     )
-    python("-m", "pkg.job", cwd=tmp_path / "src", check=False, PYCKPT_DIR=store.path)
+    python("-m", "pkg.job", cwd=tmp_path / "src", check=False, environ={"PYCKPT_DIR": store.path})
 
     assert ask("r = ckpt.load().replay(); print(r.verdict, r.detail)", tmp_path, store) == (
         "same failure ZeroDivisionError: integer division or modulo by zero"
@@ -117,7 +117,7 @@ def test_a_function_of_a_prompt_is_kept_by_value(store: Store, tmp_path: Path) -
         "import ckpt\nfactor = 2\nclass Held:\n    n = 0\n"
         "@ckpt.ckpt(active=False)\ndef work(held):\n    return factor // held.n\nwork(Held())\n"
     )
-    python("-c", code, cwd=tmp_path, check=False, PYCKPT_DIR=store.path)
+    python("-c", code, cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
 
     assert ask("c = ckpt.load(); print(c.replay().verdict, c.locals['held'].n)", tmp_path, store) == "same failure 0"
 
@@ -126,11 +126,12 @@ def test_a_method_of_an_importable_class_is_called_below_its_decorators(store: S
     """A replay enters where the capture was made."""
     (tmp_path / "shop.py").write_text(
         "import functools, ckpt\n"
-        "def loud(f):\n    @functools.wraps(f)\n    def g(*a, **k):\n        print('above', end=' ')\n        return f(*a, **k)\n    return g\n"
+        "def loud(f):\n    @functools.wraps(f)\n    def g(*a, **k):\n        print('above', end=' ')\n"
+        "        return f(*a, **k)\n    return g\n"
         "class Shop:\n    def __init__(self, n): self.n = n\n"
         "    @loud\n    @ckpt.ckpt\n    def price(self, k, *, times=1): return self.n // k * times\n"
     )
-    python("-c", "import shop; shop.Shop(6).price(3, times=2)", cwd=tmp_path, PYCKPT_DIR=store.path)
+    python("-c", "import shop; shop.Shop(6).price(3, times=2)", cwd=tmp_path, environ={"PYCKPT_DIR": store.path})
 
     assert ask("r = ckpt.load().replay(); print(r.verdict, r.value, r.detail)", tmp_path, store) == "still passes 4 it returns as it did"
 
@@ -147,7 +148,7 @@ def test_coroutines_and_generators_are_replayed_to_their_end(flavour: str, expec
     """The failure lies in the body, and so the body is run."""
     (tmp_path / "flow.py").write_text(f"import ckpt\n@ckpt.ckpt\n{flavour}\n")
     drive = "import flow, asyncio, inspect\nfrom ckpt._replaying.rehydrate import run_to_the_end\nrun_to_the_end(flow.work(0))"
-    python("-c", drive, cwd=tmp_path, check=False, PYCKPT_DIR=store.path)
+    python("-c", drive, cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
 
     assert ask("print(ckpt.load().replay().verdict)", tmp_path, store) == expected
 
@@ -156,7 +157,7 @@ def test_a_died_capture_is_replayed_in_a_child_process(store: Store, tmp_path: P
     """It may die again without taking the asking process along, and says fixed when it does not."""
     module = tmp_path / "crash.py"
     module.write_text("import os, ckpt\n@ckpt.ckpt\ndef work(n):\n    os.kill(os.getpid(), n)\n    return 'alive'\n")
-    python("-c", "import crash; crash.work(9)", cwd=tmp_path, check=False, PYCKPT_DIR=store.path)
+    python("-c", "import crash; crash.work(9)", cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
 
     look = "r = ckpt.load().replay(); print(r.verdict, r.detail, r.text, sep=' | ')"
     assert ask(look, tmp_path, store) == "same failure | its process died again (signal 9) | None"
@@ -168,7 +169,7 @@ def test_what_is_gone_cannot_be_replayed_but_still_opens(store: Store, tmp_path:
     """A function that is gone gives the verdict, and its frames open."""
     module = tmp_path / "shop.py"
     module.write_text("import ckpt\n@ckpt.ckpt\ndef price(n):\n    return 1 // n\n")
-    python("-c", "import shop; shop.price(0)", cwd=tmp_path, check=False, PYCKPT_DIR=store.path)
+    python("-c", "import shop; shop.price(0)", cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
     module.write_text("def prices(n): pass\n")
 
     shown = ask("c = ckpt.load(); r = c.replay(); print(r.verdict, c.locals, r.exception.hint)", tmp_path, store)
@@ -180,7 +181,7 @@ def test_what_is_gone_cannot_be_replayed_but_still_opens(store: Store, tmp_path:
 def test_a_placeholder_that_a_replay_touches_cannot_be_replayed(store: Store, tmp_path: Path) -> None:
     """A replay that needs what was not kept does not pretend to have failed."""
     (tmp_path / "shop.py").write_text("import ckpt\n@ckpt.ckpt\ndef use(lock):\n    with lock: return 1\n")
-    python("-c", "import shop, threading; shop.use(threading.Lock())", cwd=tmp_path, PYCKPT_DIR=store.path)
+    python("-c", "import shop, threading; shop.use(threading.Lock())", cwd=tmp_path, environ={"PYCKPT_DIR": store.path})
 
     shown = ask("c = ckpt.load(); r = c.replay(); print(r.verdict, r.detail, *c.notes, sep=' | ')", tmp_path, store)
 
@@ -201,7 +202,7 @@ def test_the_verdict_compares_type_place_and_message(changed: str, verdict: str,
     """Same means: same type, same innermost project function, and the same line or message."""
     module = tmp_path / "shop.py"
     module.write_text("import ckpt\n@ckpt.ckpt\ndef price(n):\n    return 1 // n\n")
-    python("-c", "import shop; shop.price(0)", cwd=tmp_path, check=False, PYCKPT_DIR=store.path)
+    python("-c", "import shop; shop.price(0)", cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
     module.write_text(f"import ckpt\n{changed.replace('def price', '@ckpt.ckpt' + chr(10) + 'def price')}")
 
     assert ask("print(ckpt.load().replay().verdict)", tmp_path, store) == verdict
@@ -211,9 +212,10 @@ def test_a_replay_records_nothing_in_child_processes_neither(store: Store, tmp_p
     """Replaying a captured call that calls captured calls leaves the store as it was."""
     (tmp_path / "shop.py").write_text(
         "import subprocess, sys, ckpt\n@ckpt.ckpt\ndef inner(n): return n\n"
-        "@ckpt.ckpt\ndef outer(n):\n    subprocess.run([sys.executable, '-c', 'import shop; shop.inner(1)'], check=True)\n    return inner(n)\n"
+        "@ckpt.ckpt\ndef outer(n):\n    subprocess.run([sys.executable, '-c', 'import shop; shop.inner(1)'], check=True)\n"
+        "    return inner(n)\n"
     )
-    python("-c", "import shop; shop.outer(2)", cwd=tmp_path, PYCKPT_DIR=store.path)
+    python("-c", "import shop; shop.outer(2)", cwd=tmp_path, environ={"PYCKPT_DIR": store.path})
     before = len(store.headers())
 
     assert ask("print(ckpt.load('outer').replay().verdict)", tmp_path, store) == "still passes"
@@ -226,7 +228,7 @@ def test_a_replay_runs_in_the_captured_working_directory(store: Store, tmp_path:
     work.mkdir()
     (work / "data.txt").write_text("5")
     (work / "shop.py").write_text("import ckpt\n@ckpt.ckpt\ndef read(): return open('data.txt').read()\n")
-    python("-c", "import shop; shop.read()", cwd=work, PYCKPT_DIR=store.path)
+    python("-c", "import shop; shop.read()", cwd=work, environ={"PYCKPT_DIR": store.path})
 
     assert ask("import os; d = os.getcwd(); print(ckpt.load().replay().value, os.getcwd() == d)", tmp_path, store) == "5 True"
 
@@ -235,14 +237,15 @@ def test_a_rebuilt_traceback_is_the_live_one(store: Store, tmp_path: Path) -> No
     """What `traceback` prints in another process, with the file gone, is what it printed live below the captured function."""
     (tmp_path / "shop.py").write_text(
         "import ckpt\ndef deep(rows, key):\n    return sum(row[key] + 1 for row in rows)\n"
-        "@ckpt.ckpt(active=False)\ndef top(rows):\n    try:\n        return deep(rows, 'x')\n    except KeyError as e:\n        raise ValueError('worse') from e\n"
+        "@ckpt.ckpt(active=False)\ndef top(rows):\n    try:\n        return deep(rows, 'x')\n"
+        "    except KeyError as e:\n        raise ValueError('worse') from e\n"
     )
     live = python(
         "-c",
         "import shop, traceback\ntry: shop.top([{'x': 1}, {}])\n"
         "except ValueError as e:\n e.__traceback__ = e.__traceback__.tb_next.tb_next; traceback.print_exception(e)",
         cwd=tmp_path,
-        PYCKPT_DIR=store.path,
+        environ={"PYCKPT_DIR": store.path},
     ).stderr
     (tmp_path / "shop.py").unlink()
 
@@ -293,7 +296,7 @@ def test_a_wrong_name_says_the_nearest(store: Store) -> None:
     with pytest.raises(ckpt.CkptError) as raised:
         ckpt.load("trian")
 
-    assert "train" in raised.value.hint  # type: ignore[attr-defined]
+    assert "train" in raised.value.hint
 
 
 def test_the_exception_of_a_capture_can_be_raised(store: Store) -> None:

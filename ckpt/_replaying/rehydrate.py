@@ -193,7 +193,7 @@ class Capture:
         values = self._failure_values if moment is self.stored.failure and resolve is _captured_ones else self._decode(moment, resolve)
         if moment is self.stored.failure and self.stored.view is not None and self.manifest is not None:
             inner = self.manifest.call_at(self.stored.view)
-            return values["inner"][inner] if inner is not None else values  # type: ignore[no-any-return]
+            return values["inner"][inner] if inner is not None else values
         return values
 
     @cached_property

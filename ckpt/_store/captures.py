@@ -120,7 +120,7 @@ class Trace:
     def objects(self) -> set[str]:
         """Return the names of the objects that the capture needs, those of its process among them."""
         lines = [*self.lines(), *(self.shared[name] for name in self.refers_to() if name in self.shared)]
-        return {name for line in lines for name in objects_of(line.body) if isinstance(name, str)}
+        return {name for line in lines for name in objects_of(line.body)}
 
     def refers_to(self) -> set[str]:
         """Return the names of the shared records that the capture needs."""

@@ -122,8 +122,8 @@ def bytes_of(body: Json) -> int:
 
 def objects_of(body: Json) -> list[str]:
     """Return the names of the objects that an event points to."""
-    stream = body.get("stream")
-    return [*body.get("buffers", ()), *body.get("sources", ()), *([stream] if stream else [])]
+    names = [*body.get("buffers", ()), *body.get("sources", ()), body.get("stream")]
+    return [name for name in names if isinstance(name, str)]
 
 
 def bin_of(path: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ckpt.errors import StoreError, UsageError
 
-__all__ = ["DIRECTORY", "Location", "create", "get_ckpt_dir", "locate", "resolve", "set_ckpt_dir"]
+__all__ = ["DIRECTORY", "Location", "create", "get_ckpt_dir", "locate", "make_directories", "resolve", "set_ckpt_dir", "state_directory"]
 
 #: The name that is searched for from the working directory upwards.
 DIRECTORY = ".pyckpt"
@@ -37,29 +37,44 @@ def locate(
     option: str | os.PathLike[str] | None = None,
     environ: Mapping[str, str] | None = None,
     cwd: str | None = None,
-    home: str | None = None,
+    state: Callable[[], str | None] = lambda: None,
 ) -> Location:
-    """Return where the store is: the option, `PYCKPT_DIR`, the nearest `.pyckpt` upwards, the state directory, a temporary one.
+    """Return where the store is: the option, `PYCKPT_DIR`, the nearest `.pyckpt` upwards, the user's state directory, a temporary one.
 
-    A pure function of its arguments and the file system, which it reads and never changes. Without `environ` it takes those of the
-    process, the working directory and the home directory included. Raises `StoreError` when no rule gives a directory.
+    A pure function of its arguments and the file system, which it reads and never changes. `state` says where this user's programs keep
+    their state. Without `environ` all is that of the process. Raises `StoreError` when no rule gives a directory, `UsageError` for an
+    empty option.
     """
     if environ is None:
-        environ, cwd, home = os.environ, _working_directory(), _home(os.environ)
-    if option is not None:
-        return Location(path=_absolute(os.fspath(option), cwd, home), found_by="option")
-    if environ.get("PYCKPT_DIR"):
-        return Location(path=_absolute(environ["PYCKPT_DIR"], cwd, home), found_by="PYCKPT_DIR")
+        environ, cwd, state = os.environ, _working_directory(), state_directory
+    named = environ.get("PYCKPT_DIR", "") if option is None else os.fspath(option)
+    if option is not None and not named:
+        raise UsageError("The path of the store is empty.", hint="ckpt --ckpt-dir PATH info")
+    if named:
+        return Location(path=_absolute(named, environ, cwd), found_by="PYCKPT_DIR" if option is None else "option")
     warnings: list[str] = []
-    found = _search(cwd, warnings) if cwd else None
-    if found:
-        return Location(path=found, found_by="search", warnings=tuple(warnings))
-    state = environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):  # the XDG specification: a relative path is to be ignored
-        state = os.path.join(home, ".local", "state") if home else ""
-    if state:
-        return Location(path=os.path.join(state, "pyckpt"), found_by="XDG", warnings=tuple(warnings))
-    return Location(path=_temporary(environ), found_by="temporary", warnings=tuple(warnings))
+    path, found_by = _search(cwd, warnings) if cwd else None, "search"
+    if not path:
+        home = state()
+        path, found_by = (os.path.join(home, "pyckpt"), "XDG") if home else (_temporary(environ), "temporary")
+    return Location(path=path, found_by=found_by, warnings=tuple(warnings))
+
+
+def state_directory() -> str | None:
+    """Return where programs of this user keep their state, by the rules of XDG also on macOS; None when there is no home."""
+    if sys.platform == "win32":
+        from platformdirs import user_state_dir
+
+        return user_state_dir(appauthor=False)
+    from platformdirs.unix import Unix
+
+    path = Unix().user_state_dir
+    if os.path.isabs(path) and not path.startswith(os.path.expanduser("~")):
+        return path
+    home = os.path.expanduser("~")
+    if not os.path.isabs(home) or not os.path.isdir(home):
+        return None
+    return path if os.path.isabs(path) else os.path.join(home, ".local", "state")  # XDG: a relative path is to be ignored
 
 
 def create(path: str) -> None:
@@ -68,7 +83,7 @@ def create(path: str) -> None:
     Raises `StoreError` when a part cannot be made, or is a link or a file where a directory of the store should be.
     """
     try:
-        _make_directories(path)
+        make_directories(path)
         for name in ("journals", "objects"):
             _make_directory(os.path.join(path, name))
         _make_ignore(os.path.join(path, ".gitignore"))
@@ -101,7 +116,7 @@ def set_ckpt_dir(path: str | os.PathLike[str] | None) -> None:
         return
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"A store is a path, not a {type(path).__name__}.", hint="ckpt.set_ckpt_dir('PATH')")
-    _Process.location = locate(path, os.environ, _working_directory(), _home(os.environ))
+    _Process.location = locate(path, os.environ, _working_directory())
 
 
 def _search(cwd: str, warnings: list[str]) -> str | None:
@@ -135,12 +150,12 @@ def _why_not(path: str) -> str | None:
     return None
 
 
-def _make_directories(path: str) -> None:
-    """Make `path` and what is missing above it; a store that was named may be reached through a link."""
+def make_directories(path: str) -> None:
+    """Make `path` and what is missing above it, for this user alone; what is there may be reached through a link."""
     if os.path.isdir(path):
         return
     if os.path.dirname(path) != path:
-        _make_directories(os.path.dirname(path))
+        make_directories(os.path.dirname(path))
     _make_directory(path)
 
 
@@ -167,9 +182,10 @@ def _make_ignore(path: str) -> None:
         os.close(descriptor)
 
 
-def _absolute(path: str, cwd: str | None, home: str | None) -> str:
-    if path == "~" or path.startswith(("~/", "~" + os.sep)):
-        path = (home or "~") + path[1:]
+def _absolute(path: str, environ: Mapping[str, str], cwd: str | None) -> str:
+    """Return the path that a person means, with a leading `~` as a shell reads it."""
+    if path == "~" or path.startswith("~/"):
+        path = environ.get("HOME", "~") + path[1:]
     return os.path.normpath(os.path.join(cwd or os.sep, path))
 
 
@@ -180,14 +196,10 @@ def _working_directory() -> str | None:
         return None
 
 
-def _home(environ: Mapping[str, str]) -> str | None:
-    """Return the home directory when there is one that exists."""
-    home = environ.get("HOME") or os.path.expanduser("~")
-    return home if os.path.isabs(home) and os.path.isdir(home) else None
-
-
 def _temporary(environ: Mapping[str, str]) -> str:
     """Return this user's directory under the temporary one; raise `StoreError` when somebody else sits there."""
+    import tempfile
+
     user = os.getuid() if hasattr(os, "getuid") else environ.get("USERNAME", "user")
     path = os.path.join(tempfile.gettempdir(), f"pyckpt-{user}")
     reason = _why_not(path)

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable
 from functools import cache
 
+from ckpt._store.location import make_directories, state_directory
 from ckpt.errors import StoreError
 
 __all__ = ["is_signed", "key", "key_path", "sign", "signer"]
@@ -32,14 +33,9 @@ def key() -> bytes | None:
 
 
 def key_path() -> str | None:
-    """Return where the key lies: `ckpt/key` under `XDG_STATE_HOME`, else under `~/.local/state`; None without a home."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):
-        home = os.path.expanduser("~")
-        if not os.path.isabs(home) or not os.path.isdir(home):
-            return None
-        state = os.path.join(home, ".local", "state")
-    return os.path.join(state, "ckpt", "key")
+    """Return where the key lies: `ckpt/key` in this user's state directory; None without a home."""
+    state = state_directory()
+    return os.path.join(state, "ckpt", "key") if state else None
 
 
 def sign(key: bytes | None, message: bytes) -> str:
@@ -111,7 +107,7 @@ def _read(path: str) -> bytes | None:
 def _make(path: str) -> bytes:
     """Make a key in `path` unless another process is quicker; return the one that is there then."""
     directory = os.path.dirname(path)
-    _make_directories(directory)
+    make_directories(directory)
     temporary = os.path.join(directory, f".key-{os.getpid()}-{os.urandom(4).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
@@ -131,14 +127,3 @@ def _make(path: str) -> bytes:
     if made is None:
         raise FileNotFoundError(path)
     return made
-
-
-def _make_directories(path: str) -> None:
-    if os.path.isdir(path):
-        return
-    _make_directories(os.path.dirname(path))
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        return
-    os.chmod(path, 0o700)
