@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -227,9 +228,7 @@ def generated() -> str:
 
 def test_the_page_of_commands_is_what_help_says() -> None:
     """`docs/commands.md` is made from `--help`."""
-    import typer
-
-    if tuple(map(int, typer.__version__.split(".")[:2])) < NEWEST_TYPER:
+    if tuple(map(int, version("typer").split(".")[:2])) < NEWEST_TYPER:
         pytest.skip("older versions of Typer lay help out in another way")
     assert PAGE.read_text(encoding="utf-8") == generated(), "write it anew: python tests/test_cli.py"
 

@@ -2,8 +2,8 @@
 
 A block of `console` holds commands after `$ ` and what they print; lines after `ipdb> ` or `In [1]: ` are typed into the command above.
 `...` stands for anything; ids, times, durations, sizes and process numbers may differ. A block of `python` that begins with `# name.py` is
-that file; another one runs as it is. A block of `diff` is the edit that the reader makes. `design.md` is for readers of the code, and `commands.md` is
-what the program prints, compared elsewhere.
+that file; another one runs as it is. A block of `diff` is the edit that the reader makes. `design.md` is for readers of the code, and
+`commands.md` is what the program prints, compared elsewhere.
 """
 
 from __future__ import annotations

@@ -21,12 +21,14 @@ ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]
 HOSTILE = "a\x1b[31m[bold]\u202ered\r\n\x9b2J\ud800"
 
 
-def header(**fields: Any) -> Header:
-    return Header(**({"id": "0123456789abcdef", "name": "load", "status": "returned", "time": 1_000_000.0} | fields))
+def header(**given: Any) -> Header:
+    fields: dict[str, Any] = {"id": "0123456789abcdef", "name": "load", "status": "returned", "time": 1_000_000.0}
+    return Header(**(fields | given))
 
 
-def frame(name: str, *values: Value, **fields: Any) -> Frame:
-    return Frame(**({"file": "/p/job.py", "name": name, "qualname": name, "first_line": 1, "locals": list(values)} | fields))
+def frame(name: str, *values: Value, **given: Any) -> Frame:
+    fields: dict[str, Any] = {"file": "/p/job.py", "name": name, "qualname": name, "first_line": 1, "locals": list(values)}
+    return Frame(**(fields | given))
 
 
 def texts(lines: list[Line]) -> list[str]:

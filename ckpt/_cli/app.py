@@ -1,34 +1,13 @@
-"""The command `ckpt`: what answers, and the one map from errors to exit codes."""
+"""The command `ckpt`: who answers."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from ckpt._cli.screen import complain
+from ckpt._cli.exits import exit_codes
 from ckpt._cli.shells import VARIABLE, script
-from ckpt.errors import CannotReplayError, CkptError, PlaceholderError, UsageError
-
-
-@contextmanager
-def exit_codes() -> Iterator[None]:
-    """End the process as an error inside demands: 1 what ckpt could not do, 2 wrong usage, 130 interrupted; a closed pipe is not told."""
-    try:
-        yield
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except CkptError as err:
-        label = "cannot replay" if isinstance(err, CannotReplayError | PlaceholderError) else "error"
-        complain(err.message, err.hint, label=label)
-        sys.exit(2 if isinstance(err, UsageError) else 1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # What is still buffered must not fail once more while the interpreter exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from ckpt._cli import keeping, looking, replaying
-from ckpt._cli.app import exit_codes
+from ckpt._cli.exits import exit_codes
 from ckpt._cli.screen import write
 
 #: In the order of `ckpt --help`: that in which they are needed.

@@ -6,12 +6,9 @@ characters of which ckpt makes names, whatever stands in a journal; and never a 
 
 from __future__ import annotations
 
-import re
-
 import typer
 
-#: No quote, no space, no backslash, no `$`, and no `:`, at which bash splits words.
-NAME = re.compile(r"\w[\w.=+@-]{0,127}")
+from ckpt._cli.shells import NAME
 
 
 def capture_names(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ckpt._cli import report, screen
 from ckpt._cli.stores import bytes_used, located, matching, opened
+from ckpt._store.location import set_ckpt_dir
 
 
 class Listing(NamedTuple):
@@ -17,9 +18,13 @@ class Listing(NamedTuple):
     name: str | None = None
     newest: int | None = None
     as_json: bool = False
+    #: The store that `--ckpt-dir` names.
+    store: str | None = None
 
     def tell(self) -> None:
         """Print the list."""
+        if self.store is not None:
+            set_ckpt_dir(self.store)
         location = located()
         headers = matching(opened(), self.name)
         chosen = headers if self.newest is None else headers[max(0, len(headers) - self.newest) :]
@@ -35,10 +40,14 @@ class Listing(NamedTuple):
 
 def plain_listing(arguments: Sequence[str]) -> Listing | None:
     """Return what `info` with plain arguments asks for; None for everything else, which is Typer's: help, mistakes, the rarer spellings."""
-    if not arguments or arguments[0] != "info":
-        return None
+    rest = list(arguments)
     listing = Listing()
-    rest = list(arguments[1:])
+    if rest[:1] == ["--ckpt-dir"] and len(rest) > 1:
+        listing = Listing(store=rest[1])
+        del rest[:2]
+    if rest[:1] != ["info"]:
+        return None
+    del rest[0]
     while rest:
         argument = rest.pop(0)
         if argument == "--json":

@@ -166,7 +166,7 @@ def _call_under_debugger(capture: Capture, debugger: Debugger | None, *, at_star
         raise typer.Exit(1)
 
 
-def _raised_by(call: Callable[[], object]) -> Exception | None:
+def _raised_by(call: Callable[[], object]) -> BaseException | None:
     """Return what the user's function raised under the debugger, where the person has already seen it; None when it returned."""
     from ckpt._cli.screen import say
     from ckpt._replaying.debuggers import QuitError
@@ -177,7 +177,7 @@ def _raised_by(call: Callable[[], object]) -> Exception | None:
         say("the debugger was left before the call had ended")
     except CkptError:
         raise
-    except Exception as err:  # anything: it is the user's
+    except (Exception, SystemExit) as err:  # anything: it is the user's
         return err
     return None
 

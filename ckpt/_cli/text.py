@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 
 from ckpt.errors import UsageError
 
@@ -34,7 +35,7 @@ def lines(text: object) -> list[str]:
 def when(moment: float) -> str:
     """Return a time as local date and time, to the second; a question mark for what is no time."""
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(moment)))
+        return _stamp(int(moment))
     except (TypeError, ValueError, OverflowError, OSError):
         return "?"
 
@@ -77,6 +78,12 @@ def parse_age(text: str) -> float:
 def plural(count: int, noun: str) -> str:
     """Return `1 capture`, `2 captures`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+@lru_cache(maxsize=256)
+def _stamp(second: int) -> str:
+    """Return the local time; a list of ten thousand calls has a few seconds."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -32,10 +32,10 @@ class Placed:
     parts: tuple[bytes, ...]
 
 
-def place(objects: Objects, encoded: Encoded, manifest: bytes, sources: Sequence[str] = ()) -> Placed:
-    """Put large buffers and a large stream into objects, and say where everything lies."""
-    buffers = [objects.put_buffer(view) for view in encoded.buffers]
-    stream = cast("ObjectWriter", encoded.spill).publish() if encoded.spill is not None else None
+def place(objects: Objects, encoded: Encoded, manifest: bytes, sources: Sequence[str] = (), *, sync: bool = False) -> Placed:
+    """Put large buffers and a large stream into objects, and say where everything lies; with `sync` they are on the disk then."""
+    buffers = [objects.put_buffer(view, sync=sync) for view in encoded.buffers]
+    stream = cast("ObjectWriter", encoded.spill).publish(sync=sync) if encoded.spill is not None else None
     parts = (manifest,) if stream is not None else (manifest, encoded.stream)
     sizes = ",".join([f'[{length},"{digest}"]' for length, digest in map(part, parts)])
     named = f',"sources":{dumps(sorted(set(sources)))}' if sources else ""

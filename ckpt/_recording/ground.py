@@ -35,18 +35,19 @@ class Ground:
         #: The process that writes; a fork changes it.
         self.pid = os.getpid()
         self._names: dict[str, tuple[bytes, str]] = {}
-        self._process = ""
-        self._known: tuple[object, ...] = ()
+        #: What the process record was last made of, and its name.
+        self._said: tuple[object, str] = ((), "")
 
     def process(self) -> str:
         """Return the name of the process record as things stand now, written with the first event that names it."""
         known = (len(sys.modules), _directory(), len(sys.path), self.pid)
-        if known != self._known:
-            self._known = known
+        said = self._said
+        if said[0] != known:
             files = {file: self._keep_text(file, text) for file, text in self._sources.texts().items()}
             record = json.dumps(describe_process({file: name for file, name in files.items() if name}), separators=(",", ":"))
-            self._process = self.journal.share("process", record.encode())
-        return self._process
+            # Both at once: another thread must not find the new state with the old name.
+            self._said = said = (known, self.journal.share("process", record.encode()))
+        return said[1]
 
     def source(self, file: str) -> str | None:
         """Return the name under which the text of a file is kept, or None when there is no text to be had."""

@@ -223,7 +223,8 @@ class Recorder:
         for frame, held in zip(walk.frames, walk.locals, strict=True):
             give_reasons(frame["locals"], [held[record["name"]] for record in frame["locals"]], encoded.lost)
         manifest = events.failure_manifest(walk, arguments[0][0], [records for records, _ in arguments[1:]])
-        placed = events.place(here.objects, encoded, manifest, [code["source"] for code in walk.codes if "source" in code])
+        sources = [code["source"] for code in walk.codes if "source" in code]
+        placed = events.place(here.objects, encoded, manifest, sources, sync=True)
         return self._commit(here, failure, walk, placed)
 
     def _encode_failure(self, here: Ground, walk: Walk, calls: Sequence[Given], *, nested: bool) -> Encoded:

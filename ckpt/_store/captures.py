@@ -47,6 +47,10 @@ class Run:
             self.status = LEFT if self.closed else self._look()
         return self.status
 
+    def is_known(self) -> bool:
+        """Return whether it wrote in a format that this version understands."""
+        return self.opened.get("format", 0) <= FORMAT
+
     def is_here(self) -> bool:
         """Return whether the process ran on this machine since it was last started, so that its locks can be seen."""
         theirs, ours = self.opened.get("boot"), boot()
@@ -136,7 +140,7 @@ class Trace:
         size = 0
         for line in (self.entered, self.failed, self.ended):
             if line:
-                size += len(line.piece)
+                size += line.size
                 if line.event != "returned":
                     size += bytes_of(line.body)
                     for name in objects_of(line.body):
@@ -242,9 +246,10 @@ class _Merging:
         return other is None or other(self, line)
 
     def open(self, line: Line) -> bool:
-        if line.body.get("format", 0) > FORMAT:
+        run = Run(line.body)
+        if not run.is_known():
             return False
-        self.run = self.runs.setdefault(line.body["run"], Run(line.body))
+        self.run = self.runs.setdefault(line.body["run"], run)
         if not self.is_guest:
             self.run.paths.append(line.path)
         self.is_guest = True

@@ -142,6 +142,6 @@ def host() -> str:
 @cache
 def boot() -> str:
     """Return what tells this boot of this machine from others; an empty text where the system does not say."""
-    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", "rb") as file:
+        return file.read().strip().decode("ascii", "replace")
     return ""

@@ -84,6 +84,11 @@ class Line:
             self._body = body
         return self._body
 
+    @property
+    def size(self) -> int:
+        """The bytes of the event and its signature, wherever its parts lie."""
+        return len(self.piece) - self.piece.index(b',"body":', SIGNATURE) + SIGNATURE
+
     def take(self, body: Json) -> None:
         """Be told what the body says."""
         self._body, self.event, self.id = body, body["event"], body.get("id")
@@ -197,7 +202,7 @@ def _read(lines: list[tuple[Line, bytes]], report: Report | None) -> None:
 def _take(piece: bytes) -> tuple[int | None, str, bytes] | None:
     """Return offset, signature and body of a line, None when it does not check."""
     try:
-        if int(piece[COVERED - 10 : COVERED - 2], 16) != crc32(piece[COVERED:]):
+        if int(piece[len(BEGIN) : len(BEGIN) + 8], 16) != crc32(piece[COVERED:]) or not piece.startswith(BEGIN):
             return None
         end = piece.index(b'","at":', SIGNATURE)
         begin = piece.index(b',"body":', end)

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from ckpt._model.record import FAILURES, FORMAT, Header
+from ckpt._model.record import FAILURES, Header
 from ckpt._store import trust
 from ckpt._store.captures import WRONG, Known, Run, Trace, merge, retain
 from ckpt._store.files import host, is_held
@@ -211,13 +211,11 @@ def _is_here(path: str, lines: Sequence[Line]) -> bool:
 
     One of an earlier boot waits a day: another machine may have the same name.
     """
-    runs = [Run(line.body) for line in lines if line.event == "opened"]
-    if not runs or any(run.opened.get("format", 0) > FORMAT for run in runs):
-        return False
-    if runs[0].is_here():
-        return True
-    with suppress(FileNotFoundError):
-        return runs[0].opened.get("host") == host() and os.stat(path).st_mtime < time.time() - GRACE
+    with suppress(FileNotFoundError, *WRONG):
+        runs = [Run(line.body) for line in lines if line.event == "opened"]
+        if runs and all(run.is_known() for run in runs):
+            waited = os.stat(path).st_mtime < time.time() - GRACE
+            return runs[0].is_here() or (waited and runs[0].opened.get("host") == host())
     return False
 
 

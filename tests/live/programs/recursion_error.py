@@ -1,0 +1,23 @@
+"""The recursion limit is reached."""
+import sys
+
+import ckpt
+
+
+def sink(level):
+    return sink(level + 1) + 1
+
+
+@ckpt.ckpt
+def job(start):
+    kept = start
+    return sink(kept)
+
+
+#! short
+#> p level > 100
+#> u
+#> u
+#> whatis level
+#> source sink
+job(0)

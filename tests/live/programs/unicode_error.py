@@ -1,0 +1,13 @@
+"""A UnicodeDecodeError with its five arguments."""
+import ckpt
+
+
+@ckpt.ckpt
+def job(data):
+    text = data.decode("ascii")
+    return text
+
+
+#> p data
+#! names only
+job("grün".encode())
