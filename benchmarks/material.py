@@ -29,8 +29,9 @@ def table(rows: int = 1_000_000) -> pd.DataFrame:
             "paid": numbers.random(rows) < 1 / 2,
             "when": pd.date_range("2020-01-01", periods=rows, freq="s"),
             "kind": pd.Categorical(np.array(["a", "b", "c"])[numbers.integers(0, 3, rows)]),
-            "city": cities[numbers.integers(0, 5, rows)],
-            "order": [f"order-{number}" for number in range(rows)],
+            # Texts as Python objects, which is what pandas makes of them without pyarrow, or before its version 3.
+            "city": pd.Series(cities[numbers.integers(0, 5, rows)], dtype=object),
+            "order": pd.Series([f"order-{number}" for number in range(rows)], dtype=object),
         }
     )
 

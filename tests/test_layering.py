@@ -16,7 +16,7 @@ ROOMS = """
 _version errors
 _model: record replaying tags describe interrupts placeholder sources reducing loading codec
 _store: location trust files journal objects stored captures retention pair rewrite writer store
-_recording: options endings tracebacks process ground given events recorder decorator
+_recording: options endings others tracebacks process ground given events recorder decorator
 _replaying: definitions scripts modules functions frames debuggers rehydrate replay opening
 _cli: text tower screen report options stores listing looking shells replaying keeping completion commands app
 __init__ __main__

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from ckpt._cli.shells import NAME
+from ckpt._cli.shells import offered
 
 
 def capture_names(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -19,6 +19,6 @@ def capture_names(ctx: typer.Context, incomplete: str) -> list[str]:
     try:
         option = ctx.find_root().params.get("ckpt_dir")
         names = [header.name for header in reversed(Store(locate(option).path).headers())]
-        return [name for name in dict.fromkeys(names) if name.startswith(incomplete) and NAME.fullmatch(name)]
+        return offered(names, incomplete)
     except Exception:  # a person pressed TAB in the middle of a line: no trouble of ours may be written into it
         return []

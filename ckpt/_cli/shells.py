@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 #: What may be offered: no quote, no space, no backslash, no `$`, and no `:`, at which bash splits words. The store passes over other names
 #: already; what a shell evaluates is checked where it is handed out.
@@ -44,6 +45,11 @@ _FISH = (
 #: Shell to the script that is kept for it, and the file's name.
 SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 FILES = {"bash": "ckpt.bash", "zsh": "_ckpt", "fish": "ckpt.fish"}
+
+
+def offered(names: Iterable[str], incomplete: str) -> list[str]:
+    """Return those of `names` that begin with `incomplete` and are safe in every shell, each once."""
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete) and NAME.fullmatch(name)]
 
 
 def script(instruction: str) -> str | None:

@@ -151,6 +151,36 @@ class InnerCall(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place(Record):
+    """One line of a stack that is kept without variables."""
+
+    file: str
+    name: str
+    line: int
+    #: SHA-256 of the source text, as in `Frame`.
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other(Record):
+    """Another thread, or an asyncio task, that was alive at the failure."""
+
+    #: `thread` or `task`.
+    kind: str
+    name: str = ""
+    #: `daemon` for a thread, `cancelling` for a task, or nothing.
+    state: str = ""
+    #: Where it stood, outermost first; only the innermost part of a very tall one.
+    stack: list[Place] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        """Return the record that `data` describes, with its stack as records."""
+        stack = [Place.from_json(place) for place in data.get("stack", ())]
+        return super(Other, cls).from_json({**data, "stack": stack})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(Record):
     """What was recorded at one moment, entry or failure, without the values themselves.
 
@@ -165,6 +195,10 @@ class Manifest(Record):
     frames: list[Frame] = field(default_factory=list)
     #: The captured calls inside this one that failed with it.
     inner: list[InnerCall] = field(default_factory=list)
+    #: The frames above the first entry of the main exception's traceback, outermost first. They have no number for the person.
+    callers: list[Entry] = field(default_factory=list)
+    #: The other threads and tasks.
+    others: list[Other] = field(default_factory=list)
 
     def call_at(self, view: tuple[int, int] | None) -> int | None:
         """Return the index in `inner` of the call that a capture's `view` begins at; None for the outermost, whose bytes these are."""
@@ -175,6 +209,10 @@ class Manifest(Record):
     def from_json(cls, data: Json) -> Self:
         """Return the record that `data` describes, down to every value."""
         codes = data.get("codes", ())
+        others = [
+            {**other, "stack": [{**codes[place["code"]], **place} if "code" in place else place for place in other.get("stack", ())]}
+            for other in data.get("others", ())
+        ]
         frames = [
             Frame.from_json(
                 {
@@ -192,6 +230,8 @@ class Manifest(Record):
                 "inner": [InnerCall.from_json(call) for call in data.get("inner", ())],
                 "exceptions": [Raised.from_json(raised) for raised in data.get("exceptions", ())],
                 "frames": frames,
+                "callers": [Entry.from_json(entry) for entry in data.get("callers", ())],
+                "others": [Other.from_json(other) for other in others],
             }
         )
 

@@ -35,6 +35,7 @@ def ckpt(
     active: bool | Callable[..., bool] = True,
     on_error: bool = True,
     save_locals: bool = True,
+    callers: bool = False,
     keep: int = 10,
     max_bytes: int = 1 << 30,
     exclude: tuple[type, ...] = (),
@@ -54,6 +55,7 @@ def ckpt(function: Any = None, /, **options: Any) -> Any:
             counts as false, with one warning.
         on_error: whether the frames of a failure are captured.
         save_locals: whether the local variables are kept, or only the lines.
+        callers: whether the frames above the function keep their variables too, not only where they stood.
         keep: how many captures of this function stay in the store; failures and other calls are counted apart.
         max_bytes: the most that one capture may hold; above it the biggest values become placeholders.
         exclude: types whose objects are never touched and become placeholders.

@@ -69,6 +69,7 @@ def failure_manifest(walk: Walk, arguments: Sequence[Json], inner: Sequence[Sequ
         {"exception": call.exception, "entry": call.entry, "arguments": records} for call, records in zip(walk.inner, inner, strict=True)
     ]
     record = {"arguments": arguments, "exceptions": walk.raised, "codes": walk.codes, "frames": walk.frames, "inner": calls}
+    record |= {"callers": walk.callers, "others": walk.others}
     return dumps(record).encode()
 
 

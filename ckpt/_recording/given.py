@@ -11,6 +11,7 @@ from ckpt._model.codec import Container
 from ckpt._model.describe import describe
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.record import Json
+from ckpt._recording.variables import variables_of
 
 _VARARGS, _VARKW = 0x04, 0x08
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -28,7 +29,7 @@ class Given:
     @classmethod
     def of(cls, function: object, wrapper: FrameType) -> Given:
         """Return what the call of a wrapper was given, from the wrapper's own variables, as it is now."""
-        return cls(function, *bound_arguments(wrapper.f_code, wrapper.f_locals), wrapper.f_code)
+        return cls(function, *bound_arguments(wrapper.f_code, variables_of(wrapper)), wrapper.f_code)
 
     def root(self) -> dict[str, Any]:
         """Return what goes into the stream."""

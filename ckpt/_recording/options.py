@@ -20,6 +20,7 @@ class Options:
     active: bool | Callable[..., bool] = True
     on_error: bool = True
     save_locals: bool = True
+    callers: bool = False
     keep: int = 10
     max_bytes: int = 1 << 30
     exclude: tuple[type, ...] = ()

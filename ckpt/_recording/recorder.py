@@ -28,7 +28,8 @@ from ckpt._recording.endings import below, is_failure, is_outermost
 from ckpt._recording.given import Given, bound_arguments, give_reasons, is_plain, keep_plain_values, named
 from ckpt._recording.ground import Ground, ground, warn
 from ckpt._recording.options import Options, default_name
-from ckpt._recording.tracebacks import Recorded, Walk, read
+from ckpt._recording.tracebacks import Extent, Recorded, Walk, read
+from ckpt._recording.variables import variables_of
 
 T = TypeVar("T")
 
@@ -66,6 +67,8 @@ class _Failure:
     start: TracebackType | None
     given: Given
     call: Call | None
+    #: The frame above the first of the traceback.
+    above: FrameType | None = None
 
 
 class Recorder:
@@ -204,17 +207,19 @@ class Recorder:
         if not self.options.on_error:
             return self._write(here, _Failure(error, None, Given(None, [], {}, self._code), call), nested=nested)
         given = Given.of(self._unimportable(), frame)
-        return self._write(here, _Failure(error, below(error.__traceback__, frame), given, call), nested=nested)
+        return self._write(here, _Failure(error, below(error.__traceback__, frame), given, call, frame.f_back), nested=nested)
 
     def _record_handled(self, error: BaseException, nested: bool) -> Recorded | None:
         here, start = ground(), error.__traceback__
         if here is None:
             return None
-        held = ([], {}) if start is None else bound_arguments(start.tb_frame.f_code, start.tb_frame.f_locals)
-        return self._write(here, _Failure(error, start, Given(None, *held, self._code), None), nested=nested)
+        held = ([], {}) if start is None else bound_arguments(start.tb_frame.f_code, variables_of(start.tb_frame))
+        above = start.tb_frame.f_back if start is not None else None
+        return self._write(here, _Failure(error, start, Given(None, *held, self._code), None, above), nested=nested)
 
     def _write(self, here: Ground, failure: _Failure, *, nested: bool) -> Recorded:
-        walk = read(failure.error, failure.start, here.source, save_locals=self.options.save_locals)
+        extent = Extent(save_locals=self.options.save_locals, callers=self.options.callers)
+        walk = read(failure.error, failure.start, here.source, failure.above, extent)
         inner = [Given.of(found.capture.function, found.wrapper) for found in walk.inner]
         arguments = [(each.records(), each.values()) for each in (failure.given, *inner)]
         encoded = self._encode_failure(here, walk, (failure.given, *inner), nested=nested)

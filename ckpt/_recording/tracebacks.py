@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ckpt._model.describe import describe, exception_text, type_name
 from ckpt._model.record import WRAPPER_FILE, Json
 from ckpt._model.reducing import module_reference
+from ckpt._recording.others import alive
+from ckpt._recording.variables import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 TOWER_HALF = 1000
 #: Bounds of a chain: exceptions kept, and members shown of one group.
 CHAIN_LIMIT = 100
+#: How many frames above the captured function are kept.
+CALLERS_LIMIT = 50
 #: The local of our wrappers that holds the id of the capture made there.
 TOKEN = "ckpt_capture"  # noqa: S105  the name of a variable
 
@@ -69,18 +73,39 @@ class Walk:
     locals: list[dict[str, Any]] = field(default_factory=list)
     globals: list[dict[str, Any]] = field(default_factory=list)
     inner: list[Inner] = field(default_factory=list)
+    #: The frames above the first entry of the main traceback, outermost first, as entries of a traceback.
+    callers: list[Json] = field(default_factory=list)
+    #: The other threads and tasks that were alive.
+    others: list[Json] = field(default_factory=list)
 
 
-def read(error: BaseException, start: TracebackType | None, source_of: Callable[[str], str | None], *, save_locals: bool = True) -> Walk:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much is read of a failure."""
+
+    save_locals: bool = True
+    #: Whether the frames above the captured function keep their variables too.
+    callers: bool = False
+
+
+def read(
+    error: BaseException,
+    start: TracebackType | None,
+    source_of: Callable[[str], str | None],
+    above: FrameType | None = None,
+    extent: Extent = Extent(),
+) -> Walk:
     """Return everything about `error`, its traceback counted from `start`, and about the exceptions it is linked to.
 
-    `source_of` gives the name under which a file's text is kept.
+    `source_of` gives the name under which a file's text is kept; `above` is the frame that called the first of the traceback.
     """
-    reader = _Reader(source_of, save_locals=save_locals)
+    reader = _Reader(source_of, extent)
     reader.number_all(error)
     for index, exception in enumerate(reader.walk.exceptions):
         reader.read_exception(index, exception, start if index == 0 else exception.__traceback__)
         reader.keep_similar_names(exception)
+    reader.read_callers(above)
+    reader.walk.others = alive(reader.code_of)
     return reader.walk
 
 
@@ -90,10 +115,11 @@ def is_wrapper(frame: FrameType) -> bool:
 
 
 class _Reader:
-    def __init__(self, source_of: Callable[[str], str | None], *, save_locals: bool) -> None:
+    def __init__(self, source_of: Callable[[str], str | None], extent: Extent) -> None:
         self.walk = Walk()
         self._source_of = source_of
-        self._save_locals = save_locals
+        self._extent = extent
+        self._save_locals = extent.save_locals
         self._numbers: dict[int, int] = {}
         self._frames: dict[int, int] = {}
         self._codes: dict[int, int] = {}
@@ -144,7 +170,7 @@ class _Reader:
 
     def _note_inner(self, exception: int, entry: int, frame: FrameType) -> None:
         name = next((name for name in reversed(frame.f_code.co_varnames) if name.endswith(TOKEN)), TOKEN)
-        capture = frame.f_locals.get(name)
+        capture = variables_of(frame).get(name)
         if type(capture) is Recorded and entry < TOWER_HALF:
             self.walk.inner.append(Inner(capture, exception, entry, frame))
 
@@ -152,23 +178,37 @@ class _Reader:
         frame = entry.tb_frame
         number = self._frames.get(id(frame))
         if number is None:
-            number = self._read_frame(frame)
+            number = self._read_frame(frame, self._save_locals)
         line = entry.tb_lineno
         if frame.f_lineno is not None and line != frame.f_lineno:
             self.walk.frames[number]["live_line"] = frame.f_lineno
         return {"frame": number, "line": line or 0, "positions": self._position(frame.f_code, entry.tb_lasti)}
 
-    def _read_frame(self, frame: FrameType) -> int:
+    def read_callers(self, frame: FrameType | None) -> None:
+        """Read the frames from `frame` upwards: where each stands, and its variables only when they are asked for."""
+        found: list[Json] = []
+        while frame is not None and len(found) < CALLERS_LIMIT:
+            if not is_wrapper(frame):
+                number = self._frames.get(id(frame))
+                if number is None:
+                    number = self._read_frame(frame, self._save_locals and self._extent.callers)
+                # Where the columns are costs more than all else, and only printed tracebacks show them.
+                found.append({"frame": number, "line": frame.f_lineno or 0})
+            frame = frame.f_back
+        self.walk.callers = found[::-1]
+
+    def _read_frame(self, frame: FrameType, save_locals: bool) -> int:
         number = self._frames[id(frame)] = len(self.walk.frames)
         self._alive.append(frame)
         namespace = frame.f_globals
-        held = dict(frame.f_locals) if self._save_locals else {}
-        where = self._namespace(frame, held if frame.f_locals is namespace else None)
-        if frame.f_locals is namespace:
+        held = variables_of(frame) if save_locals else {}
+        is_module = save_locals and not frame.f_code.co_flags & _OPTIMIZED and frame.f_locals is namespace
+        where = self._namespace(frame, held if is_module else None, save_locals)
+        if is_module:
             held = self.walk.globals[where]
         self.walk.frames.append(
             {
-                "code": self._code(frame),
+                "code": self.code_of(frame),
                 "globals": where,
                 "locals": [describe(value, name) for name, value in held.items() if type(name) is str],
             }
@@ -179,7 +219,7 @@ class _Reader:
         self.walk.locals.append(held)
         return number
 
-    def _namespace(self, frame: FrameType, held: dict[str, Any] | None) -> int:
+    def _namespace(self, frame: FrameType, held: dict[str, Any] | None, save_locals: bool) -> int:
         """Return the number of the frame's globals, of which those that its code names are kept; of a module frame, all."""
         namespace = frame.f_globals
         number = self._globals.get(id(namespace))
@@ -191,7 +231,7 @@ class _Reader:
         if held is not None:
             kept.update(held)
             kept.pop("__builtins__", None)
-        elif self._save_locals:
+        elif save_locals:
             for name in self._names_in(frame.f_code):
                 if name not in kept and name in namespace:
                     value = namespace[name]
@@ -220,8 +260,11 @@ class _Reader:
                 value = last.f_globals[name]
                 self.walk.globals[number].setdefault(name, module_reference(value) if type(value) is ModuleType else value)
 
-    def _code(self, frame: FrameType) -> int:
+    def code_of(self, frame: FrameType) -> int | None:
+        """Return the number of the frame's code among the records; None for a wrapper of ours."""
         code = frame.f_code
+        if code.co_filename == WRAPPER_FILE:
+            return None
         number = self._codes.get(id(code))
         if number is None:
             number = self._codes[id(code)] = len(self.walk.codes)

@@ -48,24 +48,24 @@ class QuitError(CkptError):
     """The person left the debugger before the call had ended, so that there is no result. Not a failure of the call."""
 
 
-def post_mortem(exception: BaseException, *, debugger: str | None = None, frame: int | None = None) -> None:
+def post_mortem(exception: BaseException, *, debugger: str | None = None, frame: int | None = None, above: int = 0) -> None:
     """Open the debugger in the frames of `exception`'s traceback and return when the person leaves it.
 
     Without `debugger` it is ipdb in a terminal and pdb without one, where ipdb would only be slower and fill the user's IPython directory.
-    The session starts at the last traceback entry, or at entry number `frame`. Raises `UsageError` for a name or an entry that
+    The session starts at the last traceback entry, or at entry number `frame`, of which the first `above` have no number. Raises `UsageError` for a name or an entry that
     does not exist, `DebuggerError` when no debugger can be used.
     """
     _check(debugger)
     entries = sum(1 for _ in _entries(exception.__traceback__))
     if not entries:
         raise DebuggerError(f"The {type(exception).__name__} has no frames to look at.")
-    if frame is not None and not 0 <= frame < entries:
-        raise UsageError(f"There is no frame {frame}.", hint=f"frames go from 0 to {entries - 1}")
+    if frame is not None and not 0 <= frame < entries - above:
+        raise UsageError(f"There is no frame {frame}.", hint=f"frames go from 0 to {entries - above - 1}")
     if debugger == "vscode":
         _vscode().trigger_exception_handler(exception, as_uncaught=False)
         return
     with _opened(debugger) as session:
-        session.start = frame
+        session.start = None if frame is None else above + frame
         session.reset()
         try:
             session.look_at(exception)
@@ -75,7 +75,7 @@ def post_mortem(exception: BaseException, *, debugger: str | None = None, frame:
             instead = _give_way(session.name, err)
         else:
             return
-    post_mortem(exception, debugger=instead, frame=frame)
+    post_mortem(exception, debugger=instead, frame=frame, above=above)
 
 
 def run_call(

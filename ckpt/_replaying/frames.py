@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ckpt._model.record import Entry, Frame, Manifest, Raised
 
-__all__ = ["rebuild", "show_sources"]
+__all__ = ["Failure", "rebuild", "rebuild_failure", "show_sources"]
 
 #: `(line, end_line, column, end_column)`; columns of -1 compile to unknown ones.
 _Position = tuple[int, int, int, int]
@@ -40,6 +40,16 @@ _NEEDS = "__ckpt_needs__"
 _RAISE = opcode.opmap["RAISE_VARARGS"]
 #: Where in an entry of `linecache` the lines are.
 _LINES = 2
+
+
+class Failure(NamedTuple):
+    """A rebuilt exception, and the way that led to its first frame."""
+
+    exception: BaseException
+    #: The exception's traceback with the frames above it in front.
+    whole: TracebackType | None
+    #: How many entries of `whole` are above the exception's own.
+    above: int
 
 
 def rebuild(
@@ -58,13 +68,44 @@ def rebuild(
 
     Raises `DamagedError` when the manifest points to something that it does not have.
     """
+    return rebuild_failure(manifest, exceptions, locals, globals, view).exception
+
+
+def rebuild_failure(
+    manifest: Manifest,
+    exceptions: Sequence[object],
+    locals: Sequence[object],  # noqa: A002 - the words of the failure stream
+    globals: Sequence[object],  # noqa: A002 - the same
+    view: tuple[int, int] = (0, 0),
+) -> Failure:
+    """Do what `rebuild` does, and return the callers of the view's first frame too."""
     _check(manifest, view)
     frames = _rebuild_frames(manifest, locals, globals)
     found = _stand_in_for_lost(manifest.exceptions, exceptions)
     for number, (raised, exception) in enumerate(zip(manifest.exceptions, found, strict=True)):
         first = view[1] if number == view[0] else 0
         _link(exception, raised, found, _traceback(raised.traceback[first:], frames))
-    return found[view[0]]
+    callers = _callers(manifest, view)
+    return Failure(found[view[0]], _traceback(callers, frames, found[view[0]].__traceback__), len(callers))
+
+
+def _callers(manifest: Manifest, view: tuple[int, int]) -> list[Entry]:
+    """Return the entries above those of the view, outermost first.
+
+    The view of a captured call inside another begins further down; that of an exception which was caught on the way begins in a frame
+    that the main traceback runs through.
+    """
+    number, first = view
+    own = manifest.exceptions[number].traceback
+    outer = manifest.exceptions[0].traceback if number else []
+    way = [entry.frame for entry in outer]
+    if not number:
+        above = manifest.callers
+    elif own and own[0].frame in way:
+        above = [*manifest.callers, *outer[: way.index(own[0].frame)]]
+    else:
+        above = []
+    return [*above, *own[:first]]
 
 
 def _check(manifest: Manifest, view: tuple[int, int]) -> None:
@@ -76,7 +117,7 @@ def _check(manifest: Manifest, view: tuple[int, int]) -> None:
         links = [*raised.members, *(link for link in (raised.cause, raised.context) if link is not None)]
         if not all(0 <= link < count for link in links):
             raise DamagedError(f"A record of {raised.type!r} points to an exception that was not recorded.")
-        if not all(0 <= entry.frame < len(manifest.frames) for entry in raised.traceback):
+        if not all(0 <= entry.frame < len(manifest.frames) for entry in (*raised.traceback, *manifest.callers)):
             raise DamagedError(f"The traceback of {raised.type!r} points to a frame that was not recorded.")
     if not 0 <= view[0] < count or not 0 <= view[1] <= len(manifest.exceptions[view[0]].traceback):
         raise DamagedError(f"The failure has no exception {view[0]} with a traceback entry {view[1]}.")
@@ -145,8 +186,8 @@ class _Rebuilt(NamedTuple):
     offsets: dict[_Position, int]
 
 
-def _traceback(entries: Sequence[Entry], frames: Sequence[_Rebuilt]) -> TracebackType | None:
-    traceback: TracebackType | None = None
+def _traceback(entries: Sequence[Entry], frames: Sequence[_Rebuilt], traceback: TracebackType | None = None) -> TracebackType | None:
+    """Return a traceback of these entries, `traceback` behind them."""
     for entry in reversed(entries):
         frame, offsets = frames[entry.frame]
         traceback = TracebackType(traceback, frame, offsets.get(_position(entry), frame.f_lasti), entry.line)
@@ -173,8 +214,8 @@ def _all_positions(manifest: Manifest) -> list[tuple[_Position, ...]]:
     one traceback the newest comes first.
     """
     found: list[dict[_Position, None]] = [{} if frame.live_line is None else {_line(frame.live_line): None} for frame in manifest.frames]
-    for raised in manifest.exceptions:
-        for entry in raised.traceback:
+    for entries in (*(raised.traceback for raised in manifest.exceptions), manifest.callers):
+        for entry in entries:
             found[entry.frame].setdefault(_position(entry))
     return [tuple(positions) or (_line(frame.first_line),) for positions, frame in zip(found, manifest.frames, strict=True)]
 

@@ -91,11 +91,29 @@ class Capture:
     @cached_property
     def exception(self) -> BaseException | None:
         """The exception with real frames, causes and notes, for `raise`, `traceback` and a debugger; None without a failure."""
+        return self._rebuilt.exception if self._rebuilt is not None else None
+
+    @contextmanager
+    def way_in(self) -> Iterator[int]:
+        """Put the callers of the captured function in front of the exception's traceback; give how many they are."""
+        if self._rebuilt is None:
+            yield 0
+            return
+        exception, whole, above = self._rebuilt
+        traceback = exception.__traceback__
+        BaseException.__traceback__.__set__(exception, whole)  # type: ignore[attr-defined]  # past a `__setattr__` of the user's
+        try:
+            yield above
+        finally:
+            BaseException.__traceback__.__set__(exception, traceback)  # type: ignore[attr-defined]
+
+    @cached_property
+    def _rebuilt(self) -> frames.Failure | None:
         manifest = self.manifest
         if manifest is None or not manifest.exceptions:
             return None
         values = self._failure_values
-        return frames.rebuild(manifest, values["exceptions"], values["locals"], values["globals"], self._view)
+        return frames.rebuild_failure(manifest, values["exceptions"], values["locals"], values["globals"], self._view)
 
     @cached_property
     def manifest(self) -> Manifest | None:

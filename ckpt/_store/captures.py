@@ -10,6 +10,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ckpt._model.record import DIED, FAILED, FAILURES, FORMAT, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json
@@ -123,8 +124,11 @@ class Trace:
 
     def objects(self) -> set[str]:
         """Return the names of the objects that the capture needs, those of its process among them."""
-        lines = [*self.lines(), *(self.shared[name] for name in self.refers_to() if name in self.shared)]
-        return {name for line in lines for name in objects_of(line.body)}
+        names: set[str] = set()
+        for line in (*self.lines(), *(self.shared[name] for name in self.refers_to() if name in self.shared)):
+            with suppress(*WRONG):
+                names.update(objects_of(line.body))
+        return names
 
     def refers_to(self) -> set[str]:
         """Return the names of the shared records that the capture needs."""
@@ -231,7 +235,7 @@ class _Merging:
     def add(self, line: Line) -> bool:
         """Take one event; False when this and what follows cannot be understood."""
         event, id = line.event, line.id
-        if type(id) is str:
+        if id is not None:
             trace = self.traces.get(id)
             if trace is None:
                 trace = self.traces[id] = Trace(id, self.run, self.shared)

@@ -63,7 +63,7 @@ class Line:
     __slots__ = ("_body", "event", "glance", "id", "offset", "path", "piece")
 
     def __init__(  # noqa: PLR0913, PLR0917 - made for every line, so there is nothing in between
-        self, path: str, offset: int, piece: bytes, event: str, id: object, glance: Sequence[bytes] = ()
+        self, path: str, offset: int, piece: bytes, event: str, id: str | None, glance: Sequence[bytes] = ()
     ) -> None:
         self.path = path
         self.offset = offset
@@ -91,7 +91,9 @@ class Line:
 
     def take(self, body: Json) -> None:
         """Be told what the body says."""
-        self._body, self.event, self.id = body, body["event"], body.get("id")
+        self._body, self.event = body, body["event"]
+        id = body.get("id")
+        self.id = id if type(id) is str else None
 
     def fields(self) -> tuple[int | None, str, bytes]:
         """Return the offset of the parts, the signature, and the body as written: what is signed, and what a rewrite keeps."""

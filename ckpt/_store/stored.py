@@ -34,11 +34,12 @@ class Moment:
     def stream(self) -> bytes | memoryview:
         """Return the pickle stream; mapped when it is large."""
         name = self.line.body.get("stream")
-        return self.objects.map(name) if name else self.line.read(1)
+        return self.line.read(1) if name is None else self.objects.map(str(name))
 
     def buffers(self) -> list[memoryview]:
         """Return the raw buffers that the stream refers to, mapped copy-on-write."""
-        return [self.objects.map(name) for name in self.line.body.get("buffers", ())]
+        names = self.line.body.get("buffers") or ()
+        return [self.objects.map(name) for name in map(str, names)]
 
 
 class Stored:
@@ -55,14 +56,14 @@ class Stored:
     def view(self) -> tuple[int, int] | None:
         """Which exception, and from which entry of its traceback on, is this capture's; None for the whole failure."""
         view = self._trace.failed.body.get("view") if self._trace.failed else None
-        return (view[0], view[1]) if view else None
+        return (int(view[0]), int(view[1])) if isinstance(view, list) and len(view) == 2 else None  # noqa: PLR2004
 
     @property
     def process(self) -> Json:
         """What is the same for the whole process: versions, argv, working directory, `sys.path`, sources by hash."""
         read = self._shared("process")
-        process: Json = json.loads(read()) if read else {}
-        return process
+        process = json.loads(read()) if read else {}
+        return process if isinstance(process, dict) else {}
 
     @property
     def function(self) -> Callable[[], bytes] | None:
@@ -76,8 +77,8 @@ class Stored:
     def _shared(self, field: str) -> Callable[[], bytes] | None:
         for line in (self._trace.failed, self._trace.entered):
             name = line.body.get(field) if line else None
-            if name:
-                found = self._trace.shared.get(name)
+            if name is not None:
+                found = self._trace.shared.get(str(name))
                 if found is None:
                     raise DamagedError(f"The {field} record of capture {self.header.id!r} is missing.", hint="ckpt info")
                 return lambda: found.read(0)

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
-from ckpt._store.captures import Known, Trace
+from ckpt._store.captures import WRONG, Known, Trace
 from ckpt._store.files import SAFE, open_file, read_at, try_lock
 from ckpt._store.journal import TORN, Finding, Line, bin_of, bytes_of, encode
 from ckpt._store.pair import Pair, introduction, unlink
 from ckpt._store.rewrite import copy
+from ckpt.errors import DamagedError
 
 __all__ = ["GRACE", "Upkeep", "is_due", "leftovers", "maintaining"]
 
@@ -97,18 +98,22 @@ class Upkeep:
         """Return which ended journals to rewrite: those with cleared captures, those mostly dead or torn, and the small ones when many."""
         chosen, small = [], []
         for path, findings in self._ended.items():
-            lines, total = self._journals[path], _size(path)
-            if any(line.id in self._cleared for line in lines):
+            total = _size(path)
+            try:
+                kept = sum(len(line.piece) + bytes_of(line.body) for line in self._kept(path, frozenset()))
+            except WRONG:
+                continue
+            if any(line.id in self._cleared for line in self._journals[path]):
                 chosen.append(path)
             elif any(finding.what != TORN for finding in findings):
                 continue  # damage stays, for somebody to look at
-            elif findings or 2 * sum(len(line.piece) + bytes_of(line.body) for line in self._kept(path, frozenset())) < total:
+            elif findings or kept * 2 < total:
                 chosen.append(path)
             elif total < SMALL:
                 small.append(path)
         return sorted(chosen + small) if len(small) >= MANY else sorted(chosen)
 
-    def _kept(self, path: str, remaining: AbstractSet[object]) -> list[Line]:
+    def _kept(self, path: str, remaining: AbstractSet[str | None]) -> list[Line]:
         """Return the lines of a journal that have to stay: living ones, what they refer to, and who wrote them.
 
         A line that clears captures stays while one of them is in a journal that is not rewritten: `remaining` are the captures in those.
@@ -145,11 +150,7 @@ class Upkeep:
             for body in (introduction(os.urandom(8).hex(), version), b'{"event":"closed"}'):
                 put(body, sign(body), b"", None)
             for path, lines in kept.items():
-                descriptor, _ = open_file(bin_of(path))
-                try:
-                    copy(lines, partial(read_at, descriptor), put, named)
-                finally:
-                    os.close(descriptor)
+                copy(lines, partial(_read, bin_of(path)), put, named)
             pair.sync()
             pair.appear()
         except BaseException:
@@ -170,6 +171,17 @@ def leftovers(store: str, oldest: float) -> list[str]:
                     if entry.stat(follow_symlinks=False).st_mtime < oldest:
                         found.append(entry.path)
     return found
+
+
+def _read(path: str, length: int, at: int) -> bytes:
+    """Return up to `length` bytes at the offset `at`; none of a file that is not there."""
+    with contextlib.suppress(FileNotFoundError, DamagedError):
+        descriptor, _ = open_file(path)
+        try:
+            return read_at(descriptor, length, at)
+        finally:
+            os.close(descriptor)
+    return b""
 
 
 def _size(path: str) -> int:

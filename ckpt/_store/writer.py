@@ -117,7 +117,7 @@ class Journal:
     def close(self) -> None:
         """Say that the process ended cleanly and close the files; a later event begins a new pair."""
         with self._lock:
-            pairs, self._pairs, self._pair = self._pairs, [], None
+            pairs, self._pairs, self._pair, self.run = self._pairs, [], None, ""
             _journals.discard(self)
         body = _compact({"event": "closed"})
         for pair in pairs:

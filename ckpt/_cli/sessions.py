@@ -1,0 +1,142 @@
+"""Debuggers and shells on an opened capture: what is there, in the frame that is asked for, with the notes said first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import zip_longest
+from types import ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from ckpt._cli import report, screen
+from ckpt._cli.text import one_line
+from ckpt.errors import CkptError, UsageError
+
+if TYPE_CHECKING:
+    from ckpt._replaying.rehydrate import Capture
+    from ckpt._replaying.replay import Replay
+
+
+def post_mortem(capture: Capture, debugger: Debugger | None, frame: int | None, *, here: bool) -> None:
+    from ckpt._replaying import debuggers
+
+    with capture.surroundings(here=here), capture.sources():
+        exception = _failure(capture, "debug", "--start")
+        say_notes(capture)
+        with capture.way_in() as above:
+            debuggers.post_mortem(exception, debugger=debugger, frame=frame, above=above)
+
+
+def call_under_debugger(capture: Capture, debugger: Debugger | None, *, at_start: bool, here: bool) -> None:
+    from ckpt._cli import report, screen
+    from ckpt._replaying import debuggers
+
+    with capture.surroundings(here=here):
+        target = capture.target()
+        say_notes(capture)
+        stop: Literal["start", "failure"] = "start" if at_start else "failure"
+        raised = _raised_by(lambda: debuggers.run_call(target, debugger=debugger, stop=stop, code=capture.code))
+    if raised is not None:
+        screen.say(report.raised_line(raised))
+        raise typer.Exit(1)
+
+
+def _raised_by(call: Callable[[], object]) -> BaseException | None:
+    """Return what the user's function raised under the debugger, where the person has already seen it; None when it returned."""
+    from ckpt._cli.screen import say
+    from ckpt._replaying.debuggers import QuitError
+
+    try:
+        call()
+    except QuitError:
+        say("the debugger was left before the call had ended")
+    except CkptError:
+        raise
+    except (Exception, SystemExit) as err:  # anything: it is the user's
+        return err
+    return None
+
+
+def shell_with_locals(capture: Capture, number: int) -> None:
+    with capture.surroundings(), capture.sources():
+        exception = _failure(capture, "shell", "--args")
+        if not 0 <= number < len(capture.frames):
+            raise UsageError(f"There is no frame {number}.", hint=f"frames go from 0 to {len(capture.frames) - 1}: --frame N")
+        frame = capture.frames[number]
+        title = f"Frame {number} of {len(capture.frames)}, {frame.record.qualname}, at the failure of {capture.header.name}"
+        _shell(capture, title, frame.locals, frame.globals, exception)
+
+
+def shell_with_arguments(capture: Capture, *, here: bool) -> None:
+    with capture.surroundings(here=here):
+        _shell(capture, f"The arguments of {capture.header.name}", _named_arguments(capture), {}, None)
+
+
+def shell_after(capture: Capture, outcome: Replay, *, here: bool) -> None:
+    """Open the shell on what a replay left: the variables of the call when it raised, else the arguments and `result`."""
+    with capture.surroundings(here=here):
+        entry = first_entry(outcome.exception)
+        if entry is not None:
+            held, around = dict(entry.tb_frame.f_locals), entry.tb_frame.f_globals
+            _shell(capture, f"The replay of {capture.header.name}, at its failure", held, around, outcome.exception)
+        elif outcome.has_returned:
+            given = {**_named_arguments(capture), "result": outcome.value}
+            _shell(capture, f"The replay of {capture.header.name}, after it returned", given, {}, None)
+
+
+def _shell(capture: Capture, title: str, names: dict[str, Any], around: dict[str, Any], exception: BaseException | None) -> None:
+    from ckpt._cli.text import one_line
+    from ckpt._replaying import debuggers
+
+    say_notes(capture)
+    module = ModuleType(str(around.get("__name__") or capture.header.module or "__main__"))
+    vars(module).update(around)
+    listed = ", ".join(name for name in names if not name.startswith("__"))
+    debuggers.shell(names, banner=one_line(f"{title}: {listed}"), module=module, exception=exception)
+
+
+def _named_arguments(capture: Capture) -> dict[str, Any]:
+    """Return the captured arguments under the names of their parameters; those of a `*args` together under `args`."""
+    stored = capture.stored
+    if stored.entry is not None:
+        described = stored.entry.manifest().arguments
+    else:
+        assert stored.failure is not None
+        manifest = stored.failure.manifest()
+        inner = manifest.call_at(stored.view)
+        described = manifest.arguments if inner is None else manifest.inner[inner].arguments
+    named: dict[str, Any] = {}
+    for value, record in zip_longest(capture.args, described[: len(capture.args)]):
+        if record is None or not record.name.isidentifier():
+            named["args"] = (*named.get("args", ()), value)
+        else:
+            named[record.name] = value
+    return named | capture.kwargs
+
+
+def first_entry(exception: BaseException | None) -> TracebackType | None:
+    """Return the outermost traceback entry of a replay's failure that is not ckpt's own; None when there is none."""
+    entry = exception.__traceback__ if exception is not None else None
+    while entry is not None and str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "ckpt":
+        entry = entry.tb_next
+    return entry
+
+
+def _failure(capture: Capture, command: str, option: str) -> BaseException:
+    """Return the rebuilt exception; raise `CkptError` for a capture without one, with the command that opens what is there."""
+    exception = capture.exception
+    if exception is not None:
+        return exception
+    header = capture.header
+    ended = {"died": "its process died", "running": "it is still running", "returned": "it returned"}.get(header.status, header.status)
+    raise CkptError(
+        f"The capture {header.id} of {header.name!r} holds the arguments and no failure: {ended}.",
+        hint=f"ckpt {command} {header.id} {option}",
+    )
+
+
+def say_notes(capture: Capture) -> None:
+    from ckpt._cli.screen import say
+    from ckpt._cli.text import one_line
+
+    for note in capture.notes:
+        say(f"note: {one_line(note)}")
