@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 from benchmarks import material
-from benchmarks.measuring import Figure, Place, alternate, timed
+from benchmarks.measuring import Figure, Place, alternate, run, timed
 
 CAPTURES = 10_000
 #: What the list is compared with: the least that a program with Typer and a rich table does.
@@ -46,9 +44,4 @@ def measure(place: Place, rounds: int = 21) -> Iterator[Figure]:
 
 
 def _process(*args: str) -> Callable[[], float]:
-    """Return a function that runs a Python process and returns its time."""
-
-    def run() -> float:
-        return timed(lambda: subprocess.run([sys.executable, *args], check=True, stdout=subprocess.PIPE))
-
-    return run
+    return lambda: timed(run, *args)

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from types import ModuleType
 from typing import Any
@@ -20,9 +21,29 @@ FRAMES, LEVELS, DEPTH = 10, 900, 5000
 
 def measure(place: Place, rounds: int = 11) -> Iterator[Figure]:
     """Yield the figures for ten mixed frames, for a tall recursion, and for a deep list."""
-    yield from mixed_frames(place, rounds)
-    yield from recursion(place, rounds)
-    yield from deep_list()
+    with timed_fsync() as waits:
+        yield from mixed_frames(place, rounds, waits)
+        yield from recursion(place, rounds, waits)
+        yield from deep_list()
+
+
+@contextmanager
+def timed_fsync() -> Iterator[list[float]]:
+    """Note how long each `fsync` takes: a failure waits for the disk, the limit does not."""
+    waits: list[float] = []
+    original = os.fsync
+    os.fsync = lambda fd: waits.append(timed(original, fd))
+    try:
+        yield waits
+    finally:
+        os.fsync = original
+
+
+def _note(pairs: Pairs, waits: list[float], frames: int) -> str:
+    """Say what both took, and how much of ours was waiting for the disk."""
+    waited = sum(waits) / (len(pairs.ours) + 1)
+    waits.clear()
+    return f"{pairs.note}; {duration(waited)} of it fsync; {frames} frames"
 
 
 def fail_mixed(level: int, values: dict[str, Any]) -> None:
@@ -45,7 +66,7 @@ def fail_mixed(level: int, values: dict[str, Any]) -> None:
 fail_mixed_captured = ckpt.ckpt(active=False)(fail_mixed)
 
 
-def mixed_frames(place: Place, rounds: int) -> Iterator[Figure]:
+def mixed_frames(place: Place, rounds: int, waits: list[float]) -> Iterator[Figure]:
     """Yield time and frames for ten frames of mixed variables that share an array of 20 MB and a table."""
     array = material.array(20)
     values = {"array": array, "table": material.table(10_000)}
@@ -62,10 +83,12 @@ def mixed_frames(place: Place, rounds: int) -> Iterator[Figure]:
         return timed(failing, fail_mixed_captured, FRAMES - 1, values) - bare
 
     pairs = alternate(ours, limit, rounds)
+    waited = list(waits)
     failing(fail_mixed_captured, FRAMES - 1, values)
     kept = ckpt.load("fail_mixed")
     variables = sum(len(frame.locals) for frame in kept.frames)
-    note = f"{pairs.note}; {len(kept.frames)} frames, {_placeholders(kept)} of {variables} variables lost"
+    note = f"{_note(pairs, waited, len(kept.frames))}, {_placeholders(kept)} of {variables} variables lost"
+    waits.clear()
     yield Figure(what="failure, ten mixed frames", value=pairs.ratio, target=1.0, note=note)
 
 
@@ -117,14 +140,13 @@ def through(level: int, label: str) -> float:
     return through(level - 1, label) if level else half / level
 
 
-def recursion(place: Place, rounds: int) -> Iterator[Figure]:
+def recursion(place: Place, rounds: int, waits: list[float]) -> Iterator[Figure]:
     """Yield the milliseconds over the limit: for a recursion below the decorated function, and for one of the decorated function itself."""
     sys.setrecursionlimit(10 * LEVELS)
     for captured, where in ((above, "below one decorated call"), (through, "through the decorator")):
         pairs = _tower(place, captured, rounds)
-        frames = len(ckpt.load(captured.__name__).frames)
-        what = f"failure, recursion {where}"
-        yield Figure(what=what, value=pairs.difference * 1e3, unit="ms over", target=3.0, note=f"{pairs.note}; {frames} frames")
+        note = _note(pairs, waits, len(ckpt.load(captured.__name__).frames))
+        yield Figure(what=f"failure, recursion {where}", value=pairs.difference * 1e3, unit="ms over", target=3.0, note=note)
 
 
 def _tower(place: Place, captured: Callable[..., object], rounds: int) -> Pairs:

@@ -137,10 +137,15 @@ def place(under: str) -> Iterator[Place]:
         shutil.rmtree(directory)
 
 
+def run(*args: str) -> str:
+    """Run Python with these arguments, in an interpreter that keeps what it compiles, and return what it prints."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run([sys.executable, *args], check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+
+
 def child(module: str, *args: str) -> dict[str, float]:
     """Run a module of this package in a new interpreter and return the JSON that it prints."""
-    done = subprocess.run([sys.executable, "-m", f"benchmarks.{module}", *args], check=True, capture_output=True, text=True)
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(run("-m", f"benchmarks.{module}", *args)))
 
 
 def peak_memory() -> int:

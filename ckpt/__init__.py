@@ -11,6 +11,7 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ckpt import checkpoints
     from ckpt._model.tags import tags
     from ckpt._recording.decorator import ckpt
     from ckpt._recording.recorder import capture_exception
@@ -25,6 +26,7 @@ __all__ = [
     "__version__",
     "capture_exception",
     "captures",
+    "checkpoints",
     "ckpt",
     "get_ckpt_dir",
     "load",
@@ -38,6 +40,7 @@ _ROOMS = {
     "__version__": ("ckpt._version", "VERSION"),
     "capture_exception": ("ckpt._recording.recorder", "capture_exception"),
     "captures": ("ckpt._replaying.opening", "captures"),
+    "checkpoints": ("ckpt.checkpoints", ""),
     "ckpt": ("ckpt._recording.decorator", "ckpt"),
     "get_ckpt_dir": ("ckpt._store.location", "get_ckpt_dir"),
     "load": ("ckpt._replaying.opening", "load"),
@@ -51,7 +54,8 @@ def __getattr__(name: str) -> object:
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     room, attribute = _ROOMS[name]
-    value = globals()[name] = getattr(_import_module(room), attribute)
+    module = _import_module(room)
+    value = globals()[name] = getattr(module, attribute) if attribute else module
     return value
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 __all__ = [
     "CannotReplayError",
+    "CheckpointDeprecationWarning",
     "CkptError",
     "CkptWarning",
     "DamagedError",
     "DebuggerError",
+    "ExistsError",
     "NotFoundError",
     "PlaceholderError",
     "StoreError",
+    "TagError",
     "UsageError",
 ]
 
@@ -39,7 +42,11 @@ class StoreError(CkptError):
 
 
 class NotFoundError(CkptError):
-    """No capture answers to the given name or id, or more than one does."""
+    """No capture answers to the given name or id, or more than one does; or there is no such file or directory of checkpoints."""
+
+
+class ExistsError(CkptError, FileExistsError):
+    """A checkpoint is there already, and is not to be replaced."""
 
 
 class DamagedError(CkptError):
@@ -54,6 +61,10 @@ class DebuggerError(CkptError):
     """No usable debugger: it is missing, broken, or needs a terminal that is not there."""
 
 
+class TagError(CkptError, AttributeError):
+    """An entry of an index has no tag of that name, or several."""
+
+
 class PlaceholderError(CkptError, AttributeError, TypeError):
     """A placeholder was used as if it were the value that could not be kept.
 
@@ -63,3 +74,7 @@ class PlaceholderError(CkptError, AttributeError, TypeError):
 
 class CkptWarning(UserWarning):
     """ckpt could not keep something; the message says what was lost and why. The program goes on."""
+
+
+class CheckpointDeprecationWarning(CkptWarning, DeprecationWarning):
+    """A checkpoint was configured under the name it had before; the message says which it has now."""

@@ -12,6 +12,7 @@ import pytest
 from ckpt._recording import ground
 from ckpt._store import location
 from ckpt._store.store import Store
+from ckpt.checkpoints import registry
 
 
 def process_state() -> dict[str, object]:
@@ -57,6 +58,15 @@ def store(tmp_path: Path, home: Path) -> Iterator[Store]:
     ground.forget()
     location.set_ckpt_dir(None)
     assert found.check() == []
+
+
+@pytest.fixture
+def names(home: Path) -> Iterator[None]:
+    """No checkpoint has a name before the test, and none after it."""
+    yield
+    registry.disable()
+    for known in (registry._handlers, registry._renamed, registry._rules, registry.resting, registry.resting_under):
+        known.clear()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "commands.md"
-COMMANDS = ("init", "info", "show", "run", "shell", "debug", "clear", "check")
+COMMANDS = ("init", "info", "show", "run", "shell", "debug", "diff", "sources", "clear", "check")
 NEWEST_TYPER = (0, 29)
 
 JOB = r'''

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from ckpt._store.files import is_held
+from ckpt._store.files import is_held, try_lock
 from ckpt._store.journal import Finding, Line, decode, encode, part, read_part, scan
 from ckpt._store.store import Store
 from ckpt._store.trust import is_signed, sign
@@ -42,7 +42,9 @@ def body_of(event: str, id: str, parts: tuple[bytes, ...] = (), **fields: Any) -
 
 def enter(journal: Journal, id: str, *parts: bytes, **more: Any) -> int | None:
     fields = {name: more.pop(name) for name in list(more) if name not in {"shared", "views", "sync", "keep"}}
-    return journal.append(body_of("entered", id, parts or (b"{}", b"stream"), **fields), parts or (b"{}", b"stream"), keep=(id, None, None), **more)
+    return journal.append(
+        body_of("entered", id, parts or (b"{}", b"stream"), **fields), parts or (b"{}", b"stream"), keep=(id, None, None), **more
+    )
 
 
 def leave(journal: Journal, id: str, keep: int | None = 10) -> None:
@@ -223,7 +225,7 @@ def test_a_line_after_a_torn_one_is_found() -> None:
         assert lines[1].offset == len(one) + len(two) - 20 + len(glue)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"3", b"{}", b'{"event":3}', b"[" * 100000, b'{"event":"x"', b"}", b"", b"1],[2"])
+@pytest.mark.parametrize("body", [b"[]", b"3", b"{}", b'{"event":3}', b"[" * 100000, b'{"event":"x"', b"}", b"", b"1],[2", b"{},{}"])
 def test_a_body_that_is_no_event_is_passed_over(body: bytes) -> None:
     """A line that checks but says nothing is reported, whatever it says, and costs no other line."""
     findings: list[Finding] = []
@@ -271,18 +273,12 @@ def test_the_owner_holds_its_journal(journal: Journal, path: Path, run: Callable
     assert process.stdout
     file = process.stdout.readline().strip()
     assert [is_held(file) for _ in range(3)] == [True] * 3
-    descriptor = os.open(file, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
     process.kill()
     finish(process, -signal.SIGKILL)
-    results: list[bool | None] = []
-    threads = [threading.Thread(target=lambda: results.append(is_held(file))) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    os.close(descriptor)
-    assert results == [False] * 8
+    prober = os.open(file, os.O_RDONLY)
+    assert try_lock(prober, shared=True)
+    assert is_held(file) is False
+    os.close(prober)
 
 
 def test_descriptors_stay_out_of_the_way(journal: Journal) -> None:
@@ -537,6 +533,8 @@ print(len(lost))
     findings: list[Finding] = []
     for file in (tmp_path / ".pyckpt" / "journals").glob("*.jsonl"):
         lines += scan(str(file), findings.append)
+        text = file.read_bytes()
+        assert all(text[line.offset - 1 : line.offset] == b"\n" for line in scan(str(file))[1:])
     found = ids(lines)
     assert len([id for id in found if str(id) >= name(10**6)]) > 20
     assert {finding.what for finding in findings} <= {"a line is damaged"}
@@ -578,9 +576,8 @@ print(written, failed, len(before), len(after), len(missing))
         f"mount -t tmpfs -o size=200k tmpfs {disk} && head -c 60000 /dev/zero > {disk}/ballast && {sys.executable} {tmp_path}/program.py"
     )
     done = subprocess.run(["unshare", "-Urm", "sh", "-c", shell], capture_output=True, text=True, check=False, timeout=60)
-    if done.returncode and "unshare" in done.stderr + "mount":
-        if "Traceback" not in done.stderr:
-            pytest.skip(f"no file system of one's own here: {done.stderr}")
+    if done.returncode and "Traceback" not in done.stderr:
+        pytest.skip(f"no file system of one's own here: {done.stderr}")
     assert done.returncode == 0, done.stderr
     written, failed, before, after, missing = map(int, done.stdout.split())
     assert written > 100
@@ -659,9 +656,9 @@ def test_threads_go_on_while_a_journal_is_rewritten(path: Path) -> None:
     reader.join()
     assert missing == []
     found = {line.id: line for line in lines_of(path) if line.event == "entered"}
-    for thread in range(8):
+    for worker in range(8):
         for number in range(1490, 1500):
-            id = name(thread * 10**6 + number)
+            id = name(worker * 10**6 + number)
             assert found[id].read(0) == id.encode()
     assert sum(file.stat().st_size for file in (path / "journals").iterdir()) < 300 << 10
     journal.close()
@@ -680,7 +677,10 @@ def test_linked_failures_share_their_bytes_through_a_rewrite(path: Path) -> None
         enter(journal, name(number))
         leave(journal, name(number))
     journal.close()
-    failures = {line.id: line for line in lines_of(path) if line.event == "failed"}
+    lines = [line for line in lines_of(path) if line.event == "failed"]
+    failures = {line.id: line for line in lines}
+    assert len(lines) == 2
+    assert b"inner only" not in b"".join(file.read_bytes() for file in (path / "journals").glob("*.bin"))
     assert failures[inner].fields()[0] == failures[outer].fields()[0]
     assert failures[inner].body["view"] == [0, 1]
     assert failures[inner].read(0) == failures[outer].read(0) == both
@@ -735,5 +735,8 @@ for number in range(10**9):
         assert {finding.what for finding in store.check()} <= {"the last line is unfinished"}
         newest = store.headers()
         assert any(int(header.id, 16) >= seen for header in newest)
-        assert all(store.get(header.id).entry.line.read(0) == b"%d" % int(header.id, 16) for header in newest if header.status == "returned")  # type: ignore[union-attr]
+        for header in newest:
+            entry = store.get(header.id).entry
+            assert entry is not None
+            assert entry.line.read(0) == b"%d" % int(header.id, 16)
         shutil.rmtree(path)

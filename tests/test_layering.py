@@ -14,11 +14,14 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ckpt"
 #: The house from the ground up: what stands further down may import what stands above it, never the other way.
 ROOMS = """
 _version errors
-_model: record replaying tags describe interrupts placeholder sources reducing loading codec
-_store: location trust files journal objects stored captures retention pair rewrite writer store
-_recording: options endings others tracebacks process ground given events recorder decorator
-_replaying: definitions scripts modules functions frames debuggers rehydrate replay opening
-_cli: text tower screen report options stores listing looking shells replaying keeping completion commands app
+_model: record replaying tags describe interrupts placeholder config imported packages sources reducing loading codec
+_store: location trust files journal objects archive captures stored retention pair rewrite writer upkeep store
+_recording: options endings variables others tracebacks process ground given events recorder decorator
+_replaying: definitions scripts modules captured_code changes value_diff arguments doubts functions namespaces frames debuggers rehydrate
+_replaying: verdicts tracing profiling calling replay batches watching code_diff opening
+checkpoints: paths warning registry firing sessions memory places formats tables pickled directory index loading
+_cli: text tower screen exits report stores listing shells completion options looking indexing keeping
+_cli: sessions replaying batch watcher running comparing commands app
 __init__ __main__
 """
 #: `_recording` and `_replaying` do not know each other: what they share is the record.
@@ -34,6 +37,10 @@ LIVE_IN = {
     "pudb": ("_replaying.debuggers",),
     "debugpy": ("_replaying.debuggers",),
     "traitlets": ("_replaying.debuggers",),
+    "fsspec": ("checkpoints.places",),
+    "numpy": ("checkpoints.memory",),
+    "polars": ("checkpoints.tables", "checkpoints.index"),
+    "pyarrow": ("checkpoints.tables", "checkpoints.index"),
     "platformdirs": ("_store.location", "_store.trust"),
 }
 

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 import ckpt._model.sources as room
-from ckpt._model.sources import FILE_LIMIT, Sources, is_project
+from ckpt._model.config import Config
+from ckpt._model.sources import AS_IMPORTED, TOO_LATE, Sources, is_project
 
 
 @pytest.fixture
@@ -155,22 +156,21 @@ def test_a_deleted_module_keeps_its_text(make_module: Callable[[str, str], Modul
 
 def test_what_is_too_large_is_passed_over_and_named(make_module: Callable[[str, str], ModuleType]) -> None:
     """A file above the limit is not kept, and the reason stands beside its name."""
-    module = make_module("mod_large", f"X = 1\n#{'x' * FILE_LIMIT}\n")
-    sources = Sources()
+    module = make_module("mod_large", f"X = 1\n#{'x' * 1000}\n")
+    sources = Sources(Config(source_file_limit=1000))
     assert str(module.__file__) not in sources.texts()
-    assert sources.omitted[str(module.__file__)] == "it is larger than 1 MiB"
+    assert sources.omitted[str(module.__file__)] == "it holds more than source_file_limit = 1000 bytes"
     assert sources.text_of(str(module.__file__)) is None
 
 
-def test_all_texts_together_are_bounded(make_module: Callable[[str, str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_texts_together_are_bounded(make_module: Callable[[str, str], ModuleType]) -> None:
     """Beyond the total the rest is named, and a text that was replaced no longer counts."""
     others = set(Sources().texts())
     size = sum(len(Path(file).read_bytes()) for file in others)
     first, second = make_module("mod_first", "#" * 600), make_module("mod_second", "#" * 600)
-    monkeypatch.setattr(room, "TOTAL_LIMIT", size + 1000)
-    sources = Sources()
+    sources = Sources(Config(source_total_limit=size + 1000))
     assert set(sources.texts()) - others == {first.__file__}
-    assert "larger than" in sources.omitted[str(second.__file__)]
+    assert "source_total_limit" in sources.omitted[str(second.__file__)]
     assert sources.text_of(str(second.__file__)) == b"#" * 600
     edit(Path(str(first.__file__)), "")
     importlib.reload(first)
@@ -275,3 +275,80 @@ def test_without_a_free_descriptor_there_is_no_text_and_no_error(make_module: Ca
     assert str(known.__file__) in texts
     assert sources.omitted[str(new.__file__)] == "Too many open files"
     assert sources.text_of(str(new.__file__)) == b"X = 2\n"
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "what"),
+    [
+        ("def f():\n    return 1\n", "def f():\n    return 2\n", TOO_LATE),
+        ("class C:\n    @staticmethod\n    def f(): return 1\n", "class C:\n\n    @staticmethod\n    def f(): return 1\n", TOO_LATE),
+        ("LIMIT = 1\n", "LIMIT = 2\n", TOO_LATE),
+        ("def f():\n    return 1\n", "def f(:\n", TOO_LATE),
+        ("def f():\n    return 1\n", "def f():\n    return 1\n# a note\n", None),
+    ],
+    ids=["function", "moved method", "constant", "no Python", "comment behind"],
+)
+def test_a_file_that_was_changed_before_it_was_read_is_found_out(
+    make_module: Callable[[str, str], ModuleType], then: str, now: str, what: str | None
+) -> None:
+    """Text that is not what the module was made from is marked: it was read too late."""
+    module = make_module("mod_late", then)
+    Path(str(module.__file__)).write_text(now, encoding="utf-8")
+    sources = Sources()
+    sources.texts()
+    assert sources.edited.get(str(module.__file__)) == what
+
+
+def test_a_file_that_changes_after_it_was_read_is_found_out(make_module: Callable[[str, str], ModuleType]) -> None:
+    """Its kept text is the imported one; when the old text is back, or the module is loaded anew, nothing is marked."""
+    module = make_module("mod_later", "X = 1\n")
+    path = Path(str(module.__file__))
+    before = path.stat()
+    sources = Sources()
+    assert sources.texts()[str(path)] == b"X = 1\n"
+    edit(path, "X = 3\n")
+    assert sources.texts()[str(path)] == b"X = 1\n"
+    assert sources.edited[str(path)] == AS_IMPORTED
+    path.write_text("X = 1\n", encoding="utf-8")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    sources.texts()
+    assert str(path) not in sources.edited
+    edit(path, "X = 4\n")
+    importlib.reload(module)
+    sources.texts()
+    assert str(path) not in sources.edited
+
+
+def test_files_that_change_are_looked_for_once_a_second(make_module: Callable[[str, str], ModuleType]) -> None:
+    """Looking again costs next to nothing when it was just done."""
+    module = make_module("mod_looked", "X = 1\n")
+    sources = Sources()
+    sources.texts()
+    assert sources.look_again() == len(sources.edited)
+    known = dict(sources.edited)
+    edit(Path(str(module.__file__)), "X = 2\n")
+    assert sources.look_again() == len(known)
+    sources._looked -= 2
+    assert sources.look_again() == len(known) + 1
+
+
+def test_the_names_of_modules_are_known(make_module: Callable[[str, str], ModuleType]) -> None:
+    """A module is listed under the name it is imported by, not under another that leads to it."""
+    module = make_module("mod_named", "X = 1\n")
+    sys.modules["mod_alias"] = module
+    try:
+        sources = Sources()
+        sources.texts()
+    finally:
+        del sys.modules["mod_alias"]
+    assert sources.modules["mod_named"] == module.__file__
+    assert not {"mod_alias", "__main__"} & sources.modules.keys()
+
+
+def test_patterns_say_which_files_are_the_projects(make_module: Callable[[str, str], ModuleType]) -> None:
+    """One pattern takes a file of the project out, another takes an installed one in."""
+    module = make_module("mod_generated", "X = 1\n")
+    config = Config(source_exclude=(f"{Path(str(module.__file__)).parent}/*_generated.py",), source_include=(json.__file__,))
+    texts = Sources(config).texts()
+    assert str(module.__file__) not in texts
+    assert json.__file__ in texts

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ckpt._cli import keeping, looking, replaying
+from ckpt._cli import comparing, indexing, keeping, looking, replaying, running
 from ckpt._cli.exits import exit_codes
 from ckpt._cli.screen import write
 
@@ -17,11 +17,14 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     keeping.init,
     looking.info,
     looking.show,
-    replaying.run,
+    running.run,
     replaying.shell,
     replaying.debug,
+    comparing.diff,
+    comparing.sources,
     keeping.clear,
     keeping.check,
+    indexing.index,
 )
 
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt._cli import report, screen
 from ckpt._cli.stores import bytes_used, located, matching, opened
 from ckpt._store.location import set_ckpt_dir
+
+if TYPE_CHECKING:
+    from ckpt._model.record import Header
+    from ckpt._store.store import Store
+
+
+#: How many captures a list shows that nobody asked to be longer.
+LISTED = 100
 
 
 class Listing(NamedTuple):
@@ -26,16 +34,25 @@ class Listing(NamedTuple):
         if self.store is not None:
             set_ckpt_dir(self.store)
         location = located()
-        headers = matching(opened(), self.name)
-        chosen = headers if self.newest is None else headers[max(0, len(headers) - self.newest) :]
+        chosen, total = self._chosen(opened())
         if self.as_json:
             screen.write(report.listing(location, chosen))
             return
-        screen.write(report.store_line(location, len(headers), bytes_used(location.path)))
+        screen.write(report.store_line(location, total, bytes_used(location.path)))
         if chosen:
             _tell_rows(report.rows(chosen, time.time()))
-        elif not headers:
+        elif not total:
             screen.say(report.nothing_yet(location, os.path.isdir(location.path)))
+        if self.newest is None and len(chosen) < total:
+            screen.say(f"the newest {len(chosen)}; ckpt info -n {total} lists all")
+
+    def _chosen(self, store: Store) -> tuple[list[Header], int]:
+        """Return the captures to list, and how many there are in all; a person gets the newest, JSON everything, unless asked."""
+        newest = LISTED if self.newest is None and not self.as_json else self.newest
+        if self.name is None and newest is not None:
+            return store.newest(newest)
+        headers = matching(store, self.name)
+        return headers if newest is None else headers[max(0, len(headers) - newest) :], len(headers)
 
 
 def plain_listing(arguments: Sequence[str]) -> Listing | None:

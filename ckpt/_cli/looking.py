@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ckpt._model.record import Frame
     from ckpt._store.store import Stored
 
-Newest = Annotated[int | None, typer.Option("-n", metavar="N", min=0, help="Only the newest N.")]
+Newest = Annotated[int | None, typer.Option("-n", metavar="N", min=0, help="The newest N; 100 without it, and all with --json.")]
 
 
 def info(name: Name = None, newest: Newest = None, as_json: AsJson = False) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ckpt._cli.completion import capture_names
+from ckpt.errors import UsageError
 
 
 class Debugger(StrEnum):
@@ -17,6 +18,13 @@ class Debugger(StrEnum):
     pdb = "pdb"
     pudb = "pudb"
     vscode = "vscode"
+
+
+class Code(StrEnum):
+    """What --code may name."""
+
+    current = "current"
+    captured = "captured"
 
 
 Name = Annotated[
@@ -32,3 +40,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Here = Annotated[bool, typer.Option("--here", help="Run in this directory, not in the captured one.")]
 UseDebugger = Annotated[Debugger | None, typer.Option("--debugger", help="Which debugger; without it, the best that can be used.")]
 AtFrame = Annotated[int | None, typer.Option("--frame", metavar="N", help="Frame number; 0 is the captured function.")]
+UseCode = Annotated[Code, typer.Option("--code", show_default=False, help="The project's code: today's, or as it was captured.")]
+
+
+def only_one(options: dict[str, bool]) -> None:
+    """Raise `UsageError` when more than one of these options is given."""
+    given = [option for option, is_given in options.items() if is_given]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other.")
+
+
+def only_with(leader: str, is_given: bool, options: dict[str, bool]) -> None:
+    """Raise `UsageError` when one of these options is given without the one it belongs to."""
+    for option, is_set in options.items():
+        if is_set and not is_given:
+            raise UsageError(f"{option} goes with {leader}.")

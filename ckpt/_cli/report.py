@@ -13,7 +13,7 @@ from ckpt._model.record import DIED, FAILED, LEFT, RETURNED, RUNNING, UNKNOWN, H
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ckpt._replaying.replay import Replay
+    from ckpt._replaying.verdicts import Replay
     from ckpt._store.journal import Finding
     from ckpt._store.location import Location
 
@@ -55,9 +55,9 @@ def rows(headers: Iterable[Header], now: float) -> list[list[str]]:
     ]
 
 
-def plain(cells: Sequence[Sequence[str]]) -> str:
+def plain(cells: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> str:
     """Return rows as aligned columns under their heads; the last one is as long as it is."""
-    everything = [COLUMNS, *cells]
+    everything = [columns, *cells]
     widths = [max(map(len, column)) for column in list(zip(*everything, strict=True))[:-1]]
     form = "".join(f"{{:{width}}}  " for width in widths) + "{}"
     return "\n".join(form.format(*row).rstrip() for row in everything)
@@ -125,18 +125,21 @@ def verdict(replay: Replay) -> str:
 
 def replayed(header: Header, replay: Replay, text: str | None) -> str:
     """Return the JSON of `ckpt run`; `text` is the repr of what was returned."""
-    raised = replay.exception
-    return as_json(
-        {
-            "id": header.id,
-            "name": header.name,
-            "verdict": replay.verdict,
-            "detail": replay.detail,
-            "repr": text,
-            "exception": None if raised is None else {"type": type(raised).__qualname__, "message": shielded(lambda: str(raised))},
-            "duration": replay.duration,
-        }
-    )
+    return as_json(replayed_data(header, replay, text))
+
+
+def replayed_data(header: Header, replay: Replay, text: str | None) -> Json:
+    """Return what the JSON of one replay says."""
+    return {
+        "id": header.id,
+        "name": header.name,
+        "verdict": replay.verdict,
+        "detail": replay.detail,
+        "repr": text,
+        "exception": replay.error,
+        "duration": replay.duration,
+        "notes": list(replay.notes),
+    }
 
 
 def raised_line(raised: BaseException) -> str:

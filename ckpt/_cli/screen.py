@@ -46,9 +46,10 @@ def complain(message: str, hint: str = "", *, label: str = "error") -> None:
         say(f"hint: {one_line(hint)}")
 
 
-def is_terminal() -> bool:
-    """Whether results go to a terminal that can show more than plain lines."""
-    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+def is_terminal(*, of_errors: bool = False) -> bool:
+    """Whether results, or what goes to standard error, go to a terminal that can show more than plain lines."""
+    stream = sys.stderr if of_errors else sys.stdout
+    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def show(renderable: RenderableType) -> None:
@@ -68,11 +69,11 @@ def show_lines(texts: Iterable[tuple[str, str]]) -> None:
         terminal.print(Text(text, style), soft_wrap=True)
 
 
-def console() -> Console:
-    """Return the terminal of standard output; without colours where `NO_COLOR` says so."""
+def console(*, of_errors: bool = False) -> Console:
+    """Return the terminal of standard output, or of standard error; without colours where `NO_COLOR` says so."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False)
+    return Console(highlight=False, markup=False, emoji=False, stderr=of_errors)
 
 
 @contextmanager

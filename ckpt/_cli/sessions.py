@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
+import typer
+
 from ckpt._cli import report, screen
+from ckpt._cli.options import Debugger
 from ckpt._cli.text import one_line
 from ckpt.errors import CkptError, UsageError
 
 if TYPE_CHECKING:
     from ckpt._replaying.rehydrate import Capture
-    from ckpt._replaying.replay import Replay
+    from ckpt._replaying.verdicts import Replay
+
+
+def opened_capture(name: str | None, code: str) -> Capture:
+    """Return the capture that `name` means, with today's code or the captured, ready for use."""
+    from ckpt._cli.stores import opened
+    from ckpt._replaying.rehydrate import open_capture
+
+    return open_capture(opened(), name, code=code)
 
 
 def post_mortem(capture: Capture, debugger: Debugger | None, frame: int | None, *, here: bool) -> None:
+    """Open the debugger in the captured frames; raise `CkptError` for a capture without a failure."""
     from ckpt._replaying import debuggers
 
     with capture.surroundings(here=here), capture.sources():
@@ -27,12 +39,12 @@ def post_mortem(capture: Capture, debugger: Debugger | None, frame: int | None, 
 
 
 def call_under_debugger(capture: Capture, debugger: Debugger | None, *, at_start: bool, here: bool) -> None:
-    from ckpt._cli import report, screen
+    """Call the function again under the debugger; leave with exit code 1 when it raised."""
     from ckpt._replaying import debuggers
 
-    with capture.surroundings(here=here):
+    with capture.surroundings(here=here), capture.sources_in_use():
         target = capture.target()
-        say_notes(capture)
+        say_all(capture.replay_notes)
         stop: Literal["start", "failure"] = "start" if at_start else "failure"
         raised = _raised_by(lambda: debuggers.run_call(target, debugger=debugger, stop=stop, code=capture.code))
     if raised is not None:
@@ -42,13 +54,12 @@ def call_under_debugger(capture: Capture, debugger: Debugger | None, *, at_start
 
 def _raised_by(call: Callable[[], object]) -> BaseException | None:
     """Return what the user's function raised under the debugger, where the person has already seen it; None when it returned."""
-    from ckpt._cli.screen import say
     from ckpt._replaying.debuggers import QuitError
 
     try:
         call()
     except QuitError:
-        say("the debugger was left before the call had ended")
+        screen.say("the debugger was left before the call had ended")
     except CkptError:
         raise
     except (Exception, SystemExit) as err:  # anything: it is the user's
@@ -57,6 +68,7 @@ def _raised_by(call: Callable[[], object]) -> BaseException | None:
 
 
 def shell_with_locals(capture: Capture, number: int) -> None:
+    """Open the shell on the variables of frame `number`; raise `UsageError` when there is no such frame."""
     with capture.surroundings(), capture.sources():
         exception = _failure(capture, "shell", "--args")
         if not 0 <= number < len(capture.frames):
@@ -67,13 +79,14 @@ def shell_with_locals(capture: Capture, number: int) -> None:
 
 
 def shell_with_arguments(capture: Capture, *, here: bool) -> None:
+    """Open the shell on the captured arguments."""
     with capture.surroundings(here=here):
         _shell(capture, f"The arguments of {capture.header.name}", _named_arguments(capture), {}, None)
 
 
 def shell_after(capture: Capture, outcome: Replay, *, here: bool) -> None:
     """Open the shell on what a replay left: the variables of the call when it raised, else the arguments and `result`."""
-    with capture.surroundings(here=here):
+    with capture.surroundings(here=here), capture.sources_in_use():
         entry = first_entry(outcome.exception)
         if entry is not None:
             held, around = dict(entry.tb_frame.f_locals), entry.tb_frame.f_globals
@@ -84,7 +97,6 @@ def shell_after(capture: Capture, outcome: Replay, *, here: bool) -> None:
 
 
 def _shell(capture: Capture, title: str, names: dict[str, Any], around: dict[str, Any], exception: BaseException | None) -> None:
-    from ckpt._cli.text import one_line
     from ckpt._replaying import debuggers
 
     say_notes(capture)
@@ -115,10 +127,9 @@ def _named_arguments(capture: Capture) -> dict[str, Any]:
 
 def first_entry(exception: BaseException | None) -> TracebackType | None:
     """Return the outermost traceback entry of a replay's failure that is not ckpt's own; None when there is none."""
-    entry = exception.__traceback__ if exception is not None else None
-    while entry is not None and str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "ckpt":
-        entry = entry.tb_next
-    return entry
+    from ckpt._replaying.calling import users_part
+
+    return users_part(exception.__traceback__) if exception is not None else None
 
 
 def _failure(capture: Capture, command: str, option: str) -> BaseException:
@@ -135,8 +146,11 @@ def _failure(capture: Capture, command: str, option: str) -> BaseException:
 
 
 def say_notes(capture: Capture) -> None:
-    from ckpt._cli.screen import say
-    from ckpt._cli.text import one_line
+    """Say what a person should know before trusting what is shown."""
+    say_all(capture.notes)
 
-    for note in capture.notes:
-        say(f"note: {one_line(note)}")
+
+def say_all(notes: Iterable[str]) -> None:
+    """Say notes, one line each."""
+    for note in notes:
+        screen.say(f"note: {one_line(note)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -31,6 +31,8 @@ class Surroundings:
     same_python: bool = True
     #: Today's object for a class or function that was kept by value: `(module, qualname)` -> object, or None to use the one in the stream.
     resolve: Callable[[str, str], object | None] = lambda module, qualname: None
+    #: The classes and functions that were kept by value and have been made, under the same two names.
+    made: dict[tuple[str, str], object] = field(default_factory=dict)
 
 
 def load(stream: bytes | memoryview, buffers: Sequence[memoryview], surroundings: Surroundings) -> Any:
@@ -68,7 +70,8 @@ class _Verbs:
             return found
         if function is FunctionType and not (self._surroundings.same_python and type(args[0]) is CodeType):
             return Placeholder("function", f"{module}.{qualname}", "its bytecode is of another Python version")
-        return function(*args)
+        made = self._surroundings.made[module, qualname] = function(*args)
+        return made
 
     def stream_by_value_state(self, obj: Any, setter_and_state: tuple[Callable[..., Any], Any]) -> None:
         setter, state = setter_and_state
@@ -81,14 +84,16 @@ class _Verbs:
     def stream_exception_state(self, error: BaseException, state: dict[str, Any]) -> None:
         if isinstance(error, Placeholder):
             return
-        error.args = state["args"]
-        vars(error).update(state["dict"])
+        # Past a `__setattr__` of the user's: a frozen dataclass can be an exception.
+        fields = vars(BaseException)
+        fields["args"].__set__(error, state["args"])
+        fields["__dict__"].__get__(error).update(state["dict"])
         for name, value in state["members"].items():
             _set_member(error, name, value)
         for name in ("cause", "context"):
             linked = state[name]
-            setattr(error, f"__{name}__", linked if isinstance(linked, BaseException) else None)
-        error.__suppress_context__ = state["suppress"]
+            fields[f"__{name}__"].__set__(error, linked if isinstance(linked, BaseException) else None)
+        fields["__suppress_context__"].__set__(error, state["suppress"])
 
     def stream_method(self, function: Any, instance: Any) -> Any:
         return MethodType(function, instance)
@@ -107,8 +112,12 @@ class _Verbs:
 
 
 def _set_member(error: BaseException, name: str, value: Any) -> None:
+    member: Any = next((vars(base)[name] for base in type(error).__mro__ if name in vars(base)), None)
+    if member is None:  # a slot of a class that came by value, where cloudpickle has made none
+        vars(BaseException)["__dict__"].__get__(error)[name] = value
+        return
     try:
-        setattr(error, name, value)
+        member.__set__(error, value)
     except (AttributeError, TypeError):
         return  # read-only ones (`exceptions` of a group) came with the constructor
 

@@ -125,7 +125,7 @@ def reduce_exception(error: BaseException) -> tuple[Any, ...]:
     state = {
         "args": error.args,
         "dict": dict(_instance_dict(error)),
-        "members": _builtin_members(error),
+        "members": _members(error),
         "cause": error.__cause__,
         "context": error.__context__,
         "suppress": error.__suppress_context__,
@@ -138,13 +138,14 @@ def _instance_dict(error: BaseException) -> dict[str, Any]:
     return BaseException.__dict__["__dict__"].__get__(error)  # type: ignore[no-any-return]
 
 
-def _builtin_members(error: BaseException) -> dict[str, Any]:
-    """Return the C fields of the builtin bases (`errno`, `name`, `obj`, `value`, ...), which pickle and copy lose."""
+def _members(error: BaseException) -> dict[str, Any]:
+    """Return what does not lie in the `__dict__`: C fields of the builtin bases (`errno`, `name`, `obj`, ...), and slots of the others."""
     members = {}
     for base in type(error).__mro__:
-        if base.__module__ == "builtins" and base not in (BaseException, object):
+        if base not in (BaseException, object):
+            kinds = (MemberDescriptorType, GetSetDescriptorType) if base.__module__ == "builtins" else (MemberDescriptorType,)
             for name, member in vars(base).items():
-                if type(member) in (MemberDescriptorType, GetSetDescriptorType):
+                if type(member) in kinds:
                     try:
                         value = member.__get__(error)
                     except AttributeError:

@@ -12,15 +12,19 @@ import os
 import re
 import stat
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-#: A text above this is passed over: it is data or generated code, not something that a person reads in a debugger.
-FILE_LIMIT = 1 << 20
-#: What the texts of one process may hold together, in bytes.
-TOTAL_LIMIT = 50 << 20
+from ckpt._model.config import Config
+from ckpt._model.imported import is_source_of, is_suspect
+
+#: What `changed` says of a file: the text that is kept is the one that was imported, or it was read too late for that.
+AS_IMPORTED, TOO_LATE = "the text is the imported one", "the text may be another than the imported one"
+#: Seconds between two looks at whether files have changed.
+_PAUSE = 1.0
 
 _INSTALLED = re.compile(r"[\\/](?:site|dist)-packages[\\/]")
 _BINARY = (".so", ".pyd", ".dylib", ".dll", ".pyc", ".pyo")
@@ -61,13 +65,19 @@ class Sources:
     changed, in an interactive session, where code is patched in more ways than can be seen from here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or Config()
         #: What was passed over by `texts`: file -> reason.
         self.omitted: dict[str, str] = {}
+        #: Files that have changed on disk since they were imported: file -> what the kept text is.
+        self.edited: dict[str, str] = {}
+        #: Module -> file, of the project's loaded modules; without `__main__`.
+        self.modules: dict[str, str] = {}
         self._modules: dict[str, _Text] = {}
         self._others: dict[str, _Text] = {}
         self._total = 0
         self._mark: object = None
+        self._looked = float("-inf")
 
     def changed(self) -> bool:
         """Whether modules were imported since `texts` was last called, or a text has become another; well under a microsecond."""
@@ -83,7 +93,16 @@ class Sources:
                 self._visit(name, _module_dict(module))
             except Exception:  # noqa: S112  a module that cannot be looked at costs only itself
                 continue
-        return {file: text.data for file, text in self._modules.items()}
+        self._look_again()
+        return {file: text.data for file, text in list(self._modules.items())}
+
+    def look_again(self) -> int:
+        """See which files have changed on disk, at most once a second; return how many have."""
+        now = time.monotonic()
+        if now - self._looked > _PAUSE:
+            self._looked = now
+            self._look_again()
+        return len(self.edited)
 
     def text_of(self, file: str) -> bytes | None:
         """Return the text of any file that a frame names, a library's or a notebook cell's too; None when there is none to be had.
@@ -98,28 +117,47 @@ class Sources:
 
     def _visit(self, name: str, namespace: dict[str, Any]) -> None:
         file = namespace.get("__file__")
-        if type(file) is not str or not is_project(file) or file.endswith(_BINARY):
+        if type(file) is not str or file.endswith(_BINARY) or not self._is_ours(file):
             return
+        if namespace.get("__name__") == name != "__main__":
+            self.modules[name] = file
         known = self._modules.get(file)
         if known is not None and _is_settled(known):
             return
         try:
-            self._keep(file, name, _origin(namespace))
+            self._keep(file, name, namespace)
         except OSError as err:
             self.omitted[file] = str(err.strerror or err)
 
-    def _keep(self, file: str, name: str, origin: object) -> None:
+    def _is_ours(self, file: str) -> bool:
+        decided = self.config.decides(file)
+        return is_project(file) if decided is None else decided and not file.startswith("<")
+
+    def _keep(self, file: str, name: str, namespace: dict[str, Any]) -> None:
         stamp, known = _stamp(file), self._modules.get(file) or self._others.get(file)
         data = known.data if known is not None and known.stamp == stamp else None
         if data is None:
-            data = _zipped(file) if stamp is None else _read(file)
-        self._store(self._modules, file, _Text(data, stamp or (0, len(data)), name, origin))
+            data = _zipped(file) if stamp is None else _read(file, self.config.source_file_limit)
+        self._store(self._modules, file, _Text(data, stamp or (0, len(data)), name, _origin(namespace)))
+        self.edited.pop(file, None)
+        if stamp is not None and is_suspect(os.stat(file)) and not is_source_of(namespace, file, data):
+            self.edited[file] = TOO_LATE
+
+    def _look_again(self) -> None:
+        for file, text in list(self._modules.items()):
+            stamp = _stamp(file)
+            if text.stamp[0] == 0 or self.edited.get(file) == TOO_LATE or (stamp is None and not os.path.isabs(file)):
+                continue
+            if stamp != text.stamp:
+                self.edited[file] = AS_IMPORTED
+            else:
+                self.edited.pop(file, None)
 
     def _store(self, texts: dict[str, _Text], file: str, text: _Text) -> None:
         old = [kept.pop(file) for kept in (self._modules, self._others) if file in kept]
         self._total -= sum(len(kept.data) for kept in old)
-        if self._total + len(text.data) > TOTAL_LIMIT:
-            raise OSError(f"the project's sources are larger than {TOTAL_LIMIT >> 20} MiB together")
+        if self._total + len(text.data) > self.config.source_total_limit:
+            raise OSError(f"the project's sources hold more than source_total_limit = {self.config.source_total_limit} bytes together")
         self._total += len(text.data)
         texts[file] = text
 
@@ -135,7 +173,7 @@ class Sources:
         known = known or self._others.get(file)
         if known is not None and known.stamp == stamp:
             return known.data
-        return self._remember(file, _Text(_read(file), stamp))
+        return self._remember(file, _Text(_read(file, self.config.source_file_limit), stamp))
 
     def _remember(self, file: str, text: _Text) -> bytes:
         try:
@@ -173,17 +211,17 @@ def _stamp(file: str) -> Stamp | None:
     return (status.st_mtime_ns, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
-def _read(file: str) -> bytes:
+def _read(file: str, limit: int) -> bytes:
     descriptor = os.open(file, _OPEN_FLAGS)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("it is no regular file any more")
         pieces, size = [], 0
-        while piece := os.read(descriptor, FILE_LIMIT + 1 - size):
+        while piece := os.read(descriptor, limit + 1 - size):
             pieces.append(piece)
             size += len(piece)
-            if size > FILE_LIMIT:
-                raise OSError(f"it is larger than {FILE_LIMIT >> 20} MiB")
+            if size > limit:
+                raise OSError(f"it holds more than source_file_limit = {limit} bytes")
     finally:
         os.close(descriptor)
     return b"".join(pieces)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from ckpt.errors import UsageError
 
@@ -17,15 +17,22 @@ _current: ContextVar[Tags] = ContextVar("ckpt_tags", default=())
 
 @contextmanager
 def tags(**named: Tag) -> Iterator[None]:
-    """Tag every capture made inside the block, in addition to the tags of the blocks around it.
+    """Tag every capture and checkpoint made inside the block, in addition to the tags of the blocks around it.
 
     Values are texts, numbers, booleans or None; anything else raises `UsageError`. A name that is already tagged further out is repeated,
     not replaced.
     """
-    for name, value in named.items():
-        if not isinstance(value, str | int | float | bool | None):
-            raise UsageError(f"The tag {name!r} is a {type(value).__name__}.", hint=f"give a text or a number: ckpt.tags({name}=str(...))")
-    token = _current.set((*_current.get(), *named.items()))
+    token = _add(named.items())
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def with_checkpoint_tags(*pairs: tuple[str, Tag], **named: Tag) -> Iterator[None]:
+    """Tag as `tags` does, with pairs, in which a name may be any text and may come several times: all are kept, in order."""
+    token = _add((*pairs, *named.items()))
     try:
         yield
     finally:
@@ -41,3 +48,17 @@ def tags_json() -> str:
     """Return the tags in force as JSON."""
     held = _current.get()
     return json.dumps(held, separators=(",", ":")) if held else "[]"
+
+
+def _add(pairs: Iterable[tuple[str, Tag]]) -> Token[Tags]:
+    return _current.set((*_current.get(), *map(_checked, pairs)))
+
+
+def _checked(pair: tuple[str, Tag]) -> tuple[str, Tag]:
+    match pair:
+        case (str() as name, str() | int() | float() | None as value) if name:
+            return name, value
+        case (str() as name, value) if name:
+            hint = f"give a text or a number: ckpt.tags({name}=str(...))" if name.isidentifier() else "give a text or a number"
+            raise UsageError(f"The tag {name!r} is a {type(value).__name__}.", hint=hint)
+    raise UsageError(f"{pair!r} is no tag.", hint='give a name and a value: with_checkpoint_tags(("iteration", 1))')

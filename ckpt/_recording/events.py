@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from json.encoder import encode_basestring_ascii as quote
 from typing import cast
 
@@ -18,6 +19,8 @@ from ckpt._recording.tracebacks import Walk
 from ckpt._store.journal import part
 from ckpt._store.objects import Objects, ObjectWriter
 
+#: The fields that every description begins with; what follows are numbers, a shape, a reason.
+_NAMED = 3
 #: Texts up to this length, and integers within a machine word, are described by their repr.
 _SHORT, _WORD = 80, 1 << 63
 
@@ -86,7 +89,7 @@ def described_json(value: object, name: str = "") -> str:
 def value_json(described: Json) -> str:
     """Return a described value as JSON."""
     text = f'{{"name":{quote(described["name"])},"type":{quote(described["type"])},"text":{quote(described["text"])}'
-    if len(described) == 3:  # noqa: PLR2004
-        return text + "}"
-    rest = {key: value for key, value in described.items() if key not in {"name", "type", "text"} and value is not None}
-    return f"{text},{dumps(rest)[1:]}" if rest else text + "}"
+    for key, value in islice(described.items(), _NAMED, None):
+        if value is not None:
+            text += f',"{key}":{quote(value) if type(value) is str else dumps(value) if type(value) is list else value}'
+    return text + "}"

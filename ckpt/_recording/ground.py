@@ -6,17 +6,22 @@ with one warning.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
 import threading
 import warnings
+from contextlib import suppress
 
 from ckpt import _version
+from ckpt._model.config import read_config
+from ckpt._model.record import Json
 from ckpt._model.sources import Sources
 from ckpt._recording.process import describe_process
 from ckpt._store import location, trust
 from ckpt._store.objects import Objects
+from ckpt._store.store import Store
 from ckpt._store.writer import Journal
 from ckpt.errors import CkptError, CkptWarning
 
@@ -31,7 +36,12 @@ class Ground:
             warn(text)
         self.objects = Objects(os.path.join(found.path, "objects"))
         self.journal = Journal(found.path, _key(), version=_version.VERSION)
-        self._sources = Sources()
+        self.journal.open()  # from now on the store knows that this process lives, and spares the objects it makes
+        atexit.register(_maintain, found.path, os.getpid())
+        config = read_config(_directory())
+        for text in config.complaints:
+            warn(text)
+        self._sources = Sources(config)
         #: The process that writes; a fork changes it.
         self.pid = os.getpid()
         self._names: dict[str, tuple[bytes, str]] = {}
@@ -40,17 +50,33 @@ class Ground:
 
     def process(self) -> str:
         """Return the name of the process record as things stand now, written with the first event that names it."""
-        known = (len(sys.modules), _directory(), len(sys.path), self.pid)
+        known = (len(sys.modules), _directory(), len(sys.path), self.pid, len(self._sources.edited))
         said = self._said
         if said[0] != known:
-            files = {file: self._keep_text(file, text) for file, text in self._sources.texts().items()}
-            record = json.dumps(describe_process({file: name for file, name in files.items() if name}), separators=(",", ":"))
-            # Both at once: another thread must not find the new state with the old name.
-            self._said = said = (known, self.journal.share("process", record.encode()))
+            sources = self._describe_sources()
+            record = json.dumps(describe_process(sources), separators=(",", ":"))
+            name = self.journal.share("process", record.encode(), sorted(set(sources["files"].values())))
+            # Both at once: another thread must not find the new state with the old name. Looking has shown which files have changed.
+            self._said = said = ((*known[:-1], len(self._sources.edited)), name)
         return said[1]
+
+    def _describe_sources(self) -> Json:
+        """Return what the process record says of the project's sources."""
+        texts = self._sources.texts()
+        names = {file: name for file, text in texts.items() if (name := self._keep_text(file, text))}
+        lost = {file: "its text could not be written" for file in texts if file not in names}
+        config = self._sources.config
+        return {
+            "files": names,
+            "modules": {module: file for module, file in self._sources.modules.items() if file in names},
+            "edited": dict(self._sources.edited),
+            "omitted": self._sources.omitted | lost,
+            "limits": {"source_file_limit": config.source_file_limit, "source_total_limit": config.source_total_limit},
+        }
 
     def source(self, file: str) -> str | None:
         """Return the name under which the text of a file is kept, or None when there is no text to be had."""
+        self._sources.look_again()
         text = self._sources.text_of(file)
         return None if text is None else self._keep_text(file, text)
 
@@ -78,6 +104,13 @@ def _key() -> bytes | None:
         warn(f"Captures are not signed: {error.message} {error.hint}")
         return None
     return key
+
+
+def _maintain(path: str, pid: int) -> None:
+    """Tidy the store when the process ends cleanly: at most once an hour, and never waited for."""
+    if os.getpid() == pid:
+        with suppress(CkptError, OSError):
+            Store(path, version=_version.VERSION).maintain()
 
 
 def _note_fork() -> None:

@@ -11,11 +11,12 @@ import platform
 import sys
 from types import ModuleType
 
+from ckpt._model.packages import canonical, versions_on
 from ckpt._model.record import Json
 
 
-def describe_process(files: dict[str, str]) -> Json:
-    """Return the process record; `files` maps the project's source files to the names under which their texts are kept."""
+def describe_process(sources: Json) -> Json:
+    """Return the process record; `sources` is what it says of the project's source files, among others the names of their texts."""
     return {
         "python": platform.python_version(),
         "implementation": sys.implementation.name,
@@ -30,7 +31,7 @@ def describe_process(files: dict[str, str]) -> Json:
         "main": _main(),
         "packages": _packages(),
         "commit": _commit(working_directory()),
-        "files": files,
+        **sources,
     }
 
 
@@ -62,11 +63,11 @@ def _main() -> Json:
 
 
 def _packages() -> dict[str, str]:
-    """Return the versions of the top-level packages that are loaded, as they call themselves."""
-    versions = {}
+    """Return the versions of the top-level packages that are loaded: as they were installed, else as they call themselves."""
+    versions, installed = {}, versions_on(sys.path)
     for name, module in list(sys.modules.items()):
         if "." not in name and type(module) is ModuleType and name not in sys.stdlib_module_names:
-            version = vars(module).get("__version__")
+            version = installed.get(canonical(name)) or vars(module).get("__version__")
             if type(version) is str:
                 versions[name] = version
     return versions

@@ -95,7 +95,7 @@ class Recorder:
     def failed(self, error: BaseException) -> Recorded | None:
         """Record a failure in on-error mode; return what identifies the capture, None when there is nothing to record."""
         frame = sys._getframe(1)
-        if switch.on or not is_failure(error) or not is_outermost(frame):
+        if switch.on or not is_outermost(frame) or not is_failure(error):
             return None
         return self._fenced(self._record_failed, error, frame, None)
 

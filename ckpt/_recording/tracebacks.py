@@ -226,11 +226,13 @@ class _Reader:
         if number is None:
             number = self._globals[id(namespace)] = len(self.walk.globals)
             self._alive.append(namespace)
-            self.walk.globals.append({name: namespace[name] for name in ("__name__", "__package__") if name in namespace})
+            self.walk.globals.append({name: namespace[name] for name in ("__name__", "__file__", "__package__") if name in namespace})
         kept = self.walk.globals[number]
         if held is not None:
+            kept.clear()  # the order is the module's
             kept.update(held)
-            kept.pop("__builtins__", None)
+            if "__builtins__" in kept:
+                kept["__builtins__"] = None  # every process has its own
         elif save_locals:
             for name in self._names_in(frame.f_code):
                 if name not in kept and name in namespace:
@@ -242,6 +244,8 @@ class _Reader:
         """Return the global names in a code object and in those nested in it."""
         if id(code) not in self._names:
             names = dict.fromkeys(code.co_names)
+            if "<locals>" not in code.co_qualname:
+                names[code.co_qualname.partition(".")[0]] = None  # the function itself, or its class
             for constant in code.co_consts:
                 if type(constant) is CodeType:
                     names.update(dict.fromkeys(self._names_in(constant)))

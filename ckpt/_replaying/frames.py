@@ -6,7 +6,8 @@ What comes back is a frame object of the interpreter, so that debuggers and trac
 - One frame object per frame record, however many traceback entries run through it.
 - All frames of a function share one code object, as they did live: a stub holds no values, is handed those of one frame, and
   raises at one of many positions.
-- Only the recorded names are there. `f_back` leads to us, not to the caller, and each frame has its own copy of its globals.
+- Only the recorded names are there. `f_back` leads to us, not to the caller, and each frame has its own copy of its globals, which are
+  kept alike.
 """
 
 from __future__ import annotations
@@ -222,12 +223,13 @@ def _all_positions(manifest: Manifest) -> list[tuple[_Position, ...]]:
 
 def _rebuild_frames(manifest: Manifest, variables: Sequence[object], outer: Sequence[object]) -> list[_Rebuilt]:
     codes: dict[object, _Code] = {}
-    parts: list[tuple[_Code, _Position, dict[str, Any], dict[str, Any]]] = []
+    parts: list[tuple[_Code, _Position, dict[str, Any], dict[str, Any], list[_Shared]]] = []
+    scopes: dict[int, list[_Shared]] = {}
     for number, (record, positions) in enumerate(zip(manifest.frames, _all_positions(manifest), strict=True)):
         held = _dict_at(variables, number)
         code = codes.setdefault(_key(record), _Code(record))
         code.serve(held, positions)
-        parts.append((code, positions[0], held, _dict_at(outer, record.globals)))
+        parts.append((code, positions[0], held, _dict_at(outer, record.globals), scopes.setdefault(record.globals, [])))
     return [_rebuild_frame(*part) for part in parts]
 
 
@@ -241,19 +243,27 @@ def _key(record: Frame) -> object:
     return record.file, record.name, record.qualname, record.first_line, record.kind, layout
 
 
-def _rebuild_frame(code: _Code, end: _Position, variables: dict[str, Any], outer: dict[str, Any]) -> _Rebuilt:
+def _rebuild_frame(
+    code: _Code, end: _Position, variables: dict[str, Any], outer: dict[str, Any], scopes: list[_Shared]
+) -> _Rebuilt:
+    """Return the frame; `scopes` are the globals of all frames of its module, among which it puts its own."""
     record, (stub, offsets) = code.record, code.stub
-    names = {**_module_names(record), **outer}
+    names = _module_names(record, outer)
     if record.kind == "function":
-        return _Rebuilt(_function_frame(code, end, variables, names), offsets)
-    needs = (code.positions[end],)
-    if variables is outer:
-        # A module: one plain dict is both, by which debuggers know it; what is typed at a prompt needs no help here.
-        return _Rebuilt(_enter(names, needs, exec, stub, names, names), offsets)
-    namespace = dict(variables)
-    scope = _Globals(names)
-    scope.locals = namespace
-    return _Rebuilt(_enter(scope, needs, exec, stub, scope, namespace), offsets)
+        frame = _function_frame(code, end, variables, names)
+    elif variables is outer or (record.kind == "module" and not variables):
+        # A module: one dict is both, by which debuggers know it; what is typed at a prompt needs no help here. One that is kept without
+        # its variables has those that other frames name.
+        whole = _Shared(names)
+        frame = _enter(whole, (code.positions[end],), exec, stub, whole, whole)
+    else:
+        namespace, scope = dict(variables), _Globals(names)
+        scope.locals = namespace
+        frame = _enter(scope, (code.positions[end],), exec, stub, scope, namespace)
+    assert isinstance(frame.f_globals, _Shared)
+    frame.f_globals.scopes = scopes
+    scopes.append(frame.f_globals)
+    return _Rebuilt(frame, offsets)
 
 
 def _function_frame(code: _Code, end: _Position, variables: dict[str, Any], names: dict[str, Any]) -> FrameType:
@@ -281,21 +291,51 @@ def _enter(scope: dict[str, Any], needs: object, stub: Callable[..., object], /,
     raise AssertionError("A stub returned.")
 
 
-def _module_names(record: Frame) -> dict[str, Any]:
-    """Return the names that every module has."""
-    names: dict[str, Any] = {"__name__": record.module} if record.module else {}
-    if not record.file.startswith("<"):
-        names["__file__"] = record.file
+def _module_names(record: Frame, outer: dict[str, Any]) -> dict[str, Any]:
+    """Return the recorded globals, in their order, with what Python puts into every module."""
+    names = dict(outer)
+    if record.module:
+        names.setdefault("__name__", record.module)
     names["__builtins__"] = builtins if record.module == "__main__" else vars(builtins)
     return names
 
 
-class _Globals(dict[str, Any]):
-    """The globals of a rebuilt frame, in which its local variables are found first.
+class _Shared(dict[str, Any]):
+    """The globals of a rebuilt frame: what is assigned to them is assigned to those of all frames of the module.
+
+    That holds for what goes through the methods, as debuggers do it, and for names assigned in a module's own frame. `STORE_GLOBAL`, for a
+    `global` statement at a prompt, passes them by.
+    """
+
+    __slots__ = ("scopes",)
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        super().__init__(names)
+        self.scopes: Sequence[_Shared] = ()
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        for scope in self.scopes:
+            dict.__setitem__(scope, name, value)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        for scope in self.scopes:
+            dict.pop(scope, name, None)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        found = super().pop(name, *default)
+        for scope in self.scopes:
+            dict.pop(scope, name, None)
+        return found
+
+
+class _Globals(_Shared):
+    """Globals in which the frame's local variables are found first.
 
     A lambda, comprehension or function typed at a debugger's prompt is compiled without the frame around it and looks for the frame's
     variables among the globals. `LOAD_GLOBAL` asks `__getitem__` of a dict that is not a plain one. Everything else (`get`,
-    iteration, `STORE_GLOBAL`, a copy) sees the globals alone.
+    iteration, a copy) sees the globals alone.
     """
 
     __slots__ = ("locals",)

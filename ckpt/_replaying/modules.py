@@ -26,7 +26,7 @@ from ckpt.errors import CannotReplayError
 
 #: What ckpt and its debuggers import while a replay goes on: a file of the user's with such a name must not take its place.
 # fmt: off
-_OURS = frozenset({
+OURS = frozenset({
     "IPython", "asttokens", "ckpt", "click", "cloudpickle", "debugpy", "decorator", "dill", "executing", "ipdb",
     "ipython_pygments_lexers", "jedi", "markdown_it", "matplotlib_inline", "mdurl", "parso", "pexpect", "platformdirs",
     "prompt_toolkit", "ptyprocess", "pudb", "pure_eval", "pygments", "rich", "shellingham", "stack_data", "traitlets", "typer",
@@ -93,7 +93,7 @@ def _in_front(entries: Iterable[str]) -> list[str]:
     return front
 
 
-class _TextLoader(SourceFileLoader):
+class TextLoader(SourceFileLoader):
     """Loads a module from its text, never from a `.pyc`, and writes none."""
 
     def get_code(self, fullname: str) -> CodeType | None:
@@ -111,11 +111,11 @@ class _ProjectFinder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         spec = (self._find_in_front(fullname) if path is None else None) or self._find_behind(fullname, path, target)
         if spec is not None and type(spec.loader) is SourceFileLoader and is_project(spec.loader.path):
-            spec.loader = _TextLoader(fullname, spec.loader.path)
+            spec.loader = TextLoader(fullname, spec.loader.path)
         return spec
 
     def _find_in_front(self, fullname: str) -> ModuleSpec | None:
-        if fullname in _OURS or fullname in sys.stdlib_module_names:
+        if fullname in OURS or fullname in sys.stdlib_module_names:
             return None
         spec = PathFinder.find_spec(fullname, self._front)
         # A directory of that name is a namespace package only if no regular one is found anywhere.
@@ -123,31 +123,60 @@ class _ProjectFinder(MetaPathFinder):
 
     def _find_behind(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         for finder in list(sys.meta_path):
-            if finder is not self and hasattr(finder, "find_spec"):
+            # Another one of ours, from around this, would ask this one again.
+            if not isinstance(finder, _ProjectFinder) and hasattr(finder, "find_spec"):
                 spec = finder.find_spec(fullname, path, target)
                 if spec is not None:
                     return spec
         return None
 
 
-def load_main(process: Json, captured: Captured) -> tuple[ModuleType | None, list[str]]:
-    """Return what the captured process had as `__main__`, in today's text, and what a person should know about it.
+class Project:
+    """The user's code as it is on disk today. What stands for it as it was is `captured_code.CapturedProject`."""
+
+    is_captured = False
+
+    def __init__(self, process: Json) -> None:
+        self.process = process
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Let the project's modules be imported inside, as they are in this project."""
+        with project_path(self.process):
+            yield
+
+    def text(self, file: str) -> bytes:
+        """Return the text of a script; raise `CannotReplayError` when there is none."""
+        return _text(file)
+
+    def loader(self, name: str, file: str) -> TextLoader:
+        """Return what loads the module `name` from the text of `file`."""
+        return TextLoader(name, file)
+
+    def notes(self) -> list[str]:
+        """Return what a person should know about the code that is used, one line each."""
+        return []
+
+
+def load_main(process: Json, captured: Captured, project: Project | None = None) -> tuple[ModuleType | None, list[str]]:
+    """Return what the captured process had as `__main__`, in the text of `project`, and what a person should know about it.
 
     The module is not put in the place of the running `__main__`; that is what `as_main` does for a while. Where this process runs the
-    same script, its own `__main__` is the answer. None for a notebook, a prompt and `python -c`: there is no file, the captured
-    functions themselves have to do.
+    same script, its own `__main__` is the answer for today's code. None for a notebook, a prompt and `python -c`: there is no file, the
+    captured functions themselves have to do.
 
     Raises `CannotReplayError` when the file is gone or no Python.
     """
-    main = process.get("main") or {}
+    main, project = process.get("main") or {}, project or Project(process)
     file, name = main.get("file"), main.get("name")
     if not isinstance(file, str):
         return None, []
     running = sys.modules.get("__main__")
-    if isinstance(running, ModuleType) and _is_same(vars(running).get("__file__"), file):
+    if not project.is_captured and isinstance(running, ModuleType) and _is_same(vars(running).get("__file__"), file):
         return running, []
     module = _empty_main(file, name if isinstance(name, str) and name != "__main__" else None)
-    text = _text(str(module.__file__))
+    module.__loader__ = project.loader(PRIVATE, str(module.__file__))
+    text = project.text(str(module.__file__))
     before = sys.modules.get(PRIVATE)
     sys.modules[PRIVATE] = module
     try:
@@ -199,7 +228,6 @@ def _empty_main(file: str, name: str | None) -> ModuleType:
         if spec is not None:
             module.__spec__, module.__package__ = spec, spec.parent
             module.__file__ = spec.origin if spec.has_location else file
-    module.__loader__ = _TextLoader(PRIVATE, str(module.__file__))
     vars(module)["__builtins__"] = builtins
     return module
 
@@ -225,4 +253,4 @@ def _text(file: str) -> bytes:
         ) from err
 
 
-__all__ = ["as_main", "import_root", "load_main", "project_path"]
+__all__ = ["OURS", "Project", "TextLoader", "as_main", "import_root", "load_main", "project_path"]

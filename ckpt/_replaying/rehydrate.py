@@ -12,7 +12,7 @@ import inspect
 import os
 import platform
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
@@ -23,13 +23,20 @@ from ckpt._model.loading import Surroundings
 from ckpt._model.record import Frame, Header, Manifest
 from ckpt._model.reducing import MAIN_NAMES
 from ckpt._model.replaying import replaying
-from ckpt._replaying import frames, functions, modules
-from ckpt._store.stored import Moment, Stored
+from ckpt._replaying import frames, functions, modules, namespaces
+from ckpt._replaying.captured_code import CapturedProject
+from ckpt._replaying.changes import changed
+from ckpt._replaying.doubts import doubts
 from ckpt._store.store import Store
-from ckpt.errors import CannotReplayError, CkptError
+from ckpt._store.stored import Moment, Stored
+from ckpt.errors import CannotReplayError, CkptError, UsageError
 
 if TYPE_CHECKING:
-    from ckpt._replaying.replay import Replay
+    from ckpt._replaying.verdicts import Replay
+
+
+#: The code that a capture's values and function may be of: today's, or that which was loaded when it was made.
+CURRENT, CAPTURED = "current", "captured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +54,17 @@ class Capture:
     `header` says what it is. Values that could not be kept or loaded are placeholders, which raise `PlaceholderError` when they are used.
     """
 
-    def __init__(self, store: Store, id: str) -> None:
+    def __init__(self, store: Store, id: str, *, code: str = CURRENT) -> None:
+        if code not in {CURRENT, CAPTURED}:
+            raise UsageError(f"There is no code {code!r}.", hint=f"{CURRENT} or {CAPTURED}")
         self.store = store
         self.stored = stored = store.get(id)
         self.header: Header = stored.header
+        #: The user's code: as it is today, or as it was.
+        self.project = CapturedProject(self.process, stored.source) if code == CAPTURED else modules.Project(self.process)
+        #: Values that take the place of captured arguments, by the names of their parameters.
+        self.changes: dict[str, Any] = {}
+        self._entered = 0
         self._notes: list[str] = []
 
     def __repr__(self) -> str:
@@ -122,8 +136,13 @@ class Capture:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know before trusting what is shown or replayed, one line each."""
+        """What a person should know before trusting what is shown, one line each."""
         return [*self._version_notes(), *self._source_notes(), *self._placeholder_notes(), *self._notes]
+
+    @property
+    def replay_notes(self) -> list[str]:
+        """Why a replay may show something else than the first run would, one line each."""
+        return [*self._version_notes(), *doubts(self.stored, self.changes), *self.project.notes(), *self._notes]
 
     def call(self) -> Any:
         """Call today's function with the captured arguments and return what it returns; raise what it raises.
@@ -143,7 +162,7 @@ class Capture:
     def target(self) -> Callable[[], Any]:
         """Return the prepared call. To be made, and called, inside `surroundings()`; raises `CannotReplayError`."""
         function, values, main = self._prepared
-        args, kwargs = _given(values, "args", list), _given(values, "kwargs", dict)
+        args, kwargs = changed(function, _given(values, "args", list), _given(values, "kwargs", dict), self.changes)
 
         def call() -> Any:
             with modules.as_main(main, self.process):
@@ -165,7 +184,7 @@ class Capture:
         """
         with ExitStack() as stack:
             stack.enter_context(replaying())
-            stack.enter_context(modules.project_path(self.process))
+            stack.enter_context(self._project())
             if not here:
                 stack.enter_context(_directory(self.process.get("cwd", "")))
             yield
@@ -175,6 +194,26 @@ class Capture:
         """Show the source as it was captured, wherever a debugger or a traceback asks for it."""
         with frames.show_sources(self._texts()):
             yield
+
+    @contextmanager
+    def sources_in_use(self) -> Iterator[None]:
+        """Show the source that a replay runs: today's, or the captured."""
+        texts = {file: _reader(self.stored, name) for file, name in self._kept_files().items()} if self.project.is_captured else {}
+        with frames.show_sources(texts):
+            yield
+
+    @contextmanager
+    def _project(self) -> Iterator[None]:
+        """Let the project's modules be imported; inside another such block nothing is done."""
+        self._entered += 1
+        try:
+            with self.project.entered() if self._entered == 1 else nullcontext():
+                yield
+        finally:
+            self._entered -= 1
+
+    def _kept_files(self) -> dict[str, str]:
+        return self.process.get("files") or {}
 
     @cached_property
     def process(self) -> dict[str, Any]:
@@ -189,16 +228,22 @@ class Capture:
     def _view(self) -> tuple[int, int]:
         return self.stored.view or (0, 0)
 
-    def _decode(self, moment: Moment, resolve: Callable[[str, str], object | None]) -> dict[str, Any]:
-        surroundings = Surroundings(same_python=self._is_same_python(), resolve=resolve)
-        with modules.project_path(self.process):
+    def _decode(
+        self, moment: Moment, resolve: Callable[[str, str], object | None], made: dict[tuple[str, str], object] | None = None
+    ) -> dict[str, Any]:
+        surroundings = Surroundings(same_python=self._is_same_python(), resolve=resolve, made=made if made is not None else {})
+        with self._project():
             values = decode(moment.stream(), moment.buffers(), surroundings)
         return values if isinstance(values, dict) else {}
 
     @cached_property
     def _failure_values(self) -> dict[str, Any]:
         assert self.stored.failure is not None
-        return {"exceptions": [], "locals": [], "globals": []} | self._decode(self.stored.failure, _captured_ones)
+        made: dict[tuple[str, str], object] = {}
+        values = {"exceptions": [], "locals": [], "globals": []} | self._decode(self.stored.failure, _captured_ones, made)
+        if isinstance(values["globals"], list):
+            namespaces.complete(values["globals"], made)
+        return values
 
     @cached_property
     def _call_values(self) -> dict[str, Any]:
@@ -224,7 +269,7 @@ class Capture:
         """Return today's script, when the capture was made in one, with the names it lacks filled from the capture."""
         if self.header.module not in MAIN_NAMES:
             return None
-        main, notes = modules.load_main(self.process, self._captured_globals)
+        main, notes = modules.load_main(self.process, self._captured_globals, self.project)
         self._notes += notes
         return main
 
@@ -238,7 +283,8 @@ class Capture:
         if self.stored.failure is not None:
             values = self._decode(self.stored.failure, resolve)
             held |= next((names for names in values["globals"] if names.get("__name__") in MAIN_NAMES), {})
-        return {name: value for name, value in held.items() if not name.startswith("__")}
+        # Not the function itself: when it is gone today, that is the answer.
+        return {name: value for name, value in held.items() if not name.startswith("__") and name != self.header.qualname.partition(".")[0]}
 
     def _function(self, main: ModuleType | None, values: dict[str, Any]) -> Callable[..., Any]:
         module, qualname = self.header.module, self.header.qualname
@@ -277,9 +323,12 @@ class Capture:
         return [f"the argument {value.name} is a placeholder: {value.reason}" for value in manifest.arguments if value.reason]
 
 
-def open_capture(store: Store, text: str | None = None) -> Capture:
-    """Return the capture that `text` means: a name, `module.name`, `name~2`, an id or a unique prefix of one, or None for the newest."""
-    return Capture(store, store.find(text).id)
+def open_capture(store: Store, text: str | None = None, *, code: str = CURRENT) -> Capture:
+    """Return the capture that `text` means: a name, `module.name`, `name~2`, an id or a unique prefix of one, or None for the newest.
+
+    `code` says which code its values and its function are of: `current` or `captured`.
+    """
+    return Capture(store, store.find(text).id, code=code)
 
 
 def run_to_the_end(value: Any) -> Any:

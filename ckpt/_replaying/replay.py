@@ -1,45 +1,40 @@
-"""Call again, compare, and say the verdict."""
+"""Call again, in this process or in one of its own, and return what that showed.
+
+A process of its own stands for calls that may take this one with them: those that died, that may hang, and those that are made many at a
+time. It answers through a pipe of its own, line by line in JSON; what the program prints goes where it would go.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import json
-import linecache
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
 
-from ckpt._model.describe import describe, exception_text, type_name
-from ckpt._model.record import DIED, WRAPPER_FILE, Manifest, Raised
-from ckpt._model.sources import is_project
-from ckpt.errors import CannotReplayError, CkptError, PlaceholderError
+from ckpt._model.record import DIED, Header, Json
+from ckpt._replaying import verdicts
+from ckpt._replaying.calling import Request, call_again, users_part
+from ckpt._replaying.verdicts import CANNOT_REPLAY, Replay
+from ckpt.errors import CkptError
 
 if TYPE_CHECKING:
     from ckpt._replaying.rehydrate import Capture
 
-FIXED, SAME_FAILURE, DIFFERENT_FAILURE = "fixed", "same failure", "different failure"
-STILL_PASSES, NEW_FAILURE, CANNOT_REPLAY = "still passes", "new failure", "cannot replay"
+#: Seconds that a child gets beyond its time to end itself, which tells where it hung, and to leave after its answer.
+_GRACE = 2.0
+_PLACE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+#: Behind what the user's own paths say: ckpt may be installed, or run from where it lies.
+_CHILD = f"import sys; sys.path.append({_PLACE!r}); from ckpt._replaying.replay import answer; answer(*sys.argv[1:])"
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """What a replay showed."""
-
-    verdict: str
-    #: What differs, in one line.
-    detail: str
-    has_returned: bool
-    value: Any = None
-    #: The repr of what was returned by a replay in a child process, whose value stayed there.
-    text: str | None = None
-    exception: BaseException | None = None
-    #: Seconds the call took; None when it was not made.
-    duration: float | None = None
+Output = int | IO[bytes] | None
 
 
 def replay(capture: Capture, *, here: bool = False) -> Replay:
@@ -47,140 +42,143 @@ def replay(capture: Capture, *, here: bool = False) -> Replay:
 
     A capture whose process died is replayed in a child process, which may die again.
     """
-    if capture.header.status == DIED:
-        return _in_child(capture, here=here)
-    return replay_here(capture, here=here)
+    if capture.header.status != DIED:
+        return call_again(capture, here=here)
+    code = "captured" if capture.project.is_captured else "current"
+    return in_child(Request(store=capture.store.path, id=capture.header.id, here=here, code=code), capture.header)
 
 
-def replay_here(capture: Capture, *, here: bool = False) -> Replay:
-    """Return what calling the captured function again, in this process, shows."""
-    with capture.surroundings(here=here):
+def in_child(request: Request, header: Header, *, output: Output = None, is_over: Callable[[], bool] = lambda: False) -> Replay:
+    """Return what a replay in a process of its own shows; `output` is where that writes, as for `subprocess`.
+
+    It is ended when its time is, on a Ctrl-C, which is raised, and when `is_over`, asked now and then, says so.
+    """
+    child = _Child(request, output)
+    try:
+        answer = child.wait(is_over)
+    finally:
+        child.end()
+    if answer is not None:
+        return _from_json(answer)
+    if child.has_timed_out:
+        how = f"{'is still running' if child.is_called else 'is still loading'} after {request.timeout:g} s"
+        return verdicts.ended(header, f"it {how}", has_timed_out=True, duration=request.timeout if child.is_called else None)
+    return verdicts.ended(header, f"its process died {'again' if header.status == DIED else 'now'} ({_name(child.process.returncode)})")
+
+
+class _Child:
+    """A child process that replays, and what it has said so far."""
+
+    def __init__(self, request: Request, output: Output) -> None:
+        self._timeout = request.timeout
+        self._reading, writing = os.pipe()
+        command = [sys.executable, "-P", "-c", _CHILD, json.dumps(request.to_json()), str(writing)]
         try:
-            call = capture.target()
-        except CannotReplayError as error:
-            return _cannot(error)
-        started = time.perf_counter()
-        try:
-            value = call()
-        except (Exception, SystemExit) as error:
-            return _raised(capture, error, time.perf_counter() - started)
-        return _returned(capture, value, time.perf_counter() - started)
+            self.process = subprocess.Popen(  # noqa: S603  our own interpreter
+                command, pass_fds=(writing,), stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
+            )
+        except BaseException:
+            os.close(self._reading)
+            raise
+        finally:
+            os.close(writing)
+        self.has_timed_out = self.is_called = self._is_leaving = False
+        self._said = b""
+        self._since = time.monotonic()
 
+    def wait(self, is_over: Callable[[], bool]) -> Json | None:
+        """Return the answer; None when there will be none."""
+        while True:
+            line, newline, rest = self._said.partition(b"\n")
+            if newline:
+                self._said = rest
+                answer = json.loads(line)
+                if answer is not None:
+                    self._is_leaving = True
+                    return answer  # type: ignore[no-any-return]
+                self.is_called, self._since = True, time.monotonic()
+                continue
+            if not self._listen(is_over):
+                return None
 
-def _cannot(error: CkptError) -> Replay:
-    return Replay(verdict=CANNOT_REPLAY, detail=error.message, has_returned=False, exception=error)
+    def _listen(self, is_over: Callable[[], bool]) -> bool:
+        """Take in what the child says next; False when it says nothing any more."""
+        while not select.select([self._reading], [], [], 0.05)[0]:
+            # A grandchild may hold the pipe open when the child is gone.
+            if is_over() or (self.process.poll() is not None and not select.select([self._reading], [], [], 0)[0]):
+                return False
+            if self._timeout is not None and time.monotonic() - self._since > self._timeout + _GRACE:
+                self.has_timed_out = True
+                return False
+        piece = os.read(self._reading, 1 << 16)
+        self._said += piece
+        if not piece:
+            self._is_leaving = True
+            self.has_timed_out = self._timeout is not None and time.monotonic() - self._since >= self._timeout
+        return bool(piece)
 
-
-def _returned(capture: Capture, value: Any, duration: float) -> Replay:
-    header = capture.header
-    if header.is_failure:
-        before = f"it raised {header.exception}" if header.exception else "its process died"
-        return Replay(verdict=FIXED, detail=f"{before} then, and returns now", has_returned=True, value=value, duration=duration)
-    then = (header.returned or {}).get("text")
-    detail = f"it returned {then} then" if then is not None and then != describe(value)["text"] else "it returns as it did"
-    return Replay(verdict=STILL_PASSES, detail=detail, has_returned=True, value=value, duration=duration)
-
-
-def _raised(capture: Capture, error: BaseException, duration: float) -> Replay:
-    touched = _placeholder_error(error)
-    if touched is not None:
-        return Replay(verdict=CANNOT_REPLAY, detail=touched.message, has_returned=False, exception=error, duration=duration)
-    now = f"{type_name(type(error))}: {exception_text(error)}".removesuffix(": ")
-    verdict, detail = NEW_FAILURE, f"it returned then, and raises {now} now"
-    if capture.header.is_failure:
-        differs = _difference(capture, error)
-        verdict = DIFFERENT_FAILURE if differs else SAME_FAILURE
-        detail = differs or now
-    return Replay(verdict=verdict, detail=" ".join(detail.splitlines()), has_returned=False, exception=error, duration=duration)
-
-
-def _placeholder_error(error: BaseException | None) -> PlaceholderError | None:
-    seen = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, PlaceholderError):
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _difference(capture: Capture, error: BaseException) -> str:
-    """Return how a failure differs from the captured one; empty when it is the same: type, innermost project function, line or message."""
-    then = _captured(capture)
-    if then is None:
-        return f"it died then, and raises {type_name(type(error))} now"
-    manifest, raised = then
-    if raised.type.removeprefix("__main__.") != type_name(type(error)).removeprefix("__main__."):
-        return f"{raised.type} then, {type_name(type(error))} now: {exception_text(error)}"
-    before, now = _place_then(capture, manifest, raised), _place_now(error)
-    if before[0] != now[0]:
-        return f"raised in {before[0] or '?'} then, in {now[0] or '?'} now: {exception_text(error)}"
-    if before[1] != now[1] and raised.text != exception_text(error):
-        return f"{raised.text!r} then, {exception_text(error)!r} now"
-    return ""
-
-
-def _captured(capture: Capture) -> tuple[Manifest, Raised] | None:
-    manifest = capture.manifest
-    if manifest is None or not manifest.exceptions:
-        return None
-    return manifest, manifest.exceptions[(capture.stored.view or (0, 0))[0]]
-
-
-def _place_then(capture: Capture, manifest: Manifest, raised: Raised) -> tuple[str, str]:
-    """Return the innermost project function of the captured failure and the text of its line."""
-    for entry in reversed(raised.traceback):
-        frame = manifest.frames[entry.frame]
-        if is_project(frame.file):
-            lines = capture.stored.source(frame.source).splitlines() if frame.source else []
-            return frame.qualname, lines[entry.line - 1].strip() if 0 < entry.line <= len(lines) else ""
-    return "", ""
-
-
-def _place_now(error: BaseException) -> tuple[str, str]:
-    found = ("", "")
-    for entry in _entries(error.__traceback__):
-        code = entry.tb_frame.f_code
-        if is_project(code.co_filename) and code.co_filename != WRAPPER_FILE:
-            linecache.checkcache(code.co_filename)
-            found = (code.co_qualname, linecache.getline(code.co_filename, entry.tb_lineno).strip())
-    return found
-
-
-def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
-    while entry is not None:
-        yield entry
-        entry = entry.tb_next
-
-
-def _in_child(capture: Capture, *, here: bool) -> Replay:
-    """Replay in a process of its own, because this one would die with it."""
-    asked = json.dumps({"store": capture.store.path, "id": capture.header.id, "here": here})
-    reading, writing = os.pipe()
-    command = [sys.executable, "-c", _CHILD, asked, str(writing)]
-    with subprocess.Popen(command, pass_fds=(writing,), stdin=subprocess.DEVNULL) as child:  # noqa: S603  our own interpreter
-        os.close(writing)
-        with open(reading, encoding="utf-8") as answers:
-            answer = answers.read()
-    if not answer:
-        how = f"signal {-child.returncode}" if child.returncode < 0 else f"exit code {child.returncode}"
-        return Replay(verdict=SAME_FAILURE, detail=f"its process died again ({how})", has_returned=False)
-    return Replay(**json.loads(answer))
-
-
-_CHILD = "import sys; from ckpt._replaying.replay import answer; answer(*sys.argv[1:])"
+    def end(self) -> None:
+        """Close the pipe, and end what still runs of the child; one that has said all it has to say may leave by itself."""
+        os.close(self._reading)
+        if self._is_leaving:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_GRACE)
+        if self.has_timed_out or self.process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def answer(asked: str, descriptor: str) -> None:
-    """Replay in a child process: what was shown goes as JSON to the pipe that the parent reads."""
-    from ckpt._replaying.rehydrate import Capture
-    from ckpt._store.store import Store
+    """Replay in a child process: null when the call begins, and then what was shown, go as JSON to the pipe that the parent reads."""
+    request = Request.from_json(json.loads(asked))
+    os.set_inheritable(int(descriptor), False)
+    with open(int(descriptor), "w", encoding="utf-8", buffering=1) as answers:
+        _arm(request)
+        try:
+            shown = _answered(request, answers)
+        except CkptError as error:
+            shown = _to_json(verdicts.cannot(error))
+        faulthandler.cancel_dump_traceback_later()
+        sys.stdout.flush()
+        answers.write(json.dumps(shown) + "\n")
 
-    request = json.loads(asked)
-    shown = replay_here(Capture(Store(request["store"]), request["id"]), here=request["here"])
+
+def _answered(request: Request, answers: IO[str]) -> Json:
+    capture = request.open()
+
+    def about_to_call() -> None:
+        _arm(request)
+        answers.write("null\n")
+
+    shown = call_again(capture, here=request.here, observe=request.observe(), about_to_call=about_to_call)
     if shown.exception is not None and shown.verdict != CANNOT_REPLAY:
-        traceback.print_exception(shown.exception)
-    fields = {"verdict": shown.verdict, "detail": shown.detail, "has_returned": shown.has_returned, "duration": shown.duration}
-    text = repr(shown.value) if shown.has_returned else None
-    with open(int(descriptor), "w", encoding="utf-8") as answers:
-        json.dump(fields | {"text": text}, answers)
+        with capture.sources_in_use():
+            traceback.print_exception(shown.exception.with_traceback(users_part(shown.exception.__traceback__)))
+    return _to_json(shown)
+
+
+def _arm(request: Request) -> None:
+    """Let this process end itself when its time is over, and say where it hung, also when that is in C code."""
+    if request.timeout is not None:
+        faulthandler.dump_traceback_later(request.timeout, exit=True, file=2)
+
+
+def _to_json(shown: Replay) -> Json:
+    names = ("verdict", "detail", "has_returned", "error", "duration", "notes", "files")
+    return {name: getattr(shown, name) for name in names} | {"text": _repr(shown.value) if shown.has_returned else None}
+
+
+def _from_json(answer: Json) -> Replay:
+    return Replay(**answer | {"notes": tuple(answer["notes"]), "files": tuple(answer["files"])})
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # a `__repr__` of the user's: the replay has happened, and is to be told
+        return f"<no text: {type(error).__qualname__} raised>"
+
+
+def _name(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

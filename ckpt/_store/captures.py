@@ -1,15 +1,11 @@
-"""From the events of all journals to captures.
-
-What happened to one call may lie in several journals and in any order: a capture is put together by id. A capture whose fields are not what
-they should be is left out and reported, since a store may come from anywhere.
-"""
+"""Captures: the processes that made them, the events they consist of, and which of them live."""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -19,13 +15,12 @@ from ckpt._store.journal import Finding, Line, Report, bytes_of, objects_of
 from ckpt._store.objects import Objects
 from ckpt.errors import DamagedError
 
-__all__ = ["Known", "Run", "Trace", "merge", "retain"]
+__all__ = ["WRONG", "Run", "Trace", "retain"]
 
 #: What a name has to be: it can never leave the store, split a shell word, or inject into a completion.
 NAME = re.compile(r"\w[\w.=+@-]{0,127}")
 #: The limit of those who keep all.
 ALL = 2**62
-ENDS = frozenset({"returned", "left"})
 #: What goes wrong when the fields of an event are not what they should be.
 WRONG = (AttributeError, DamagedError, IndexError, KeyError, TypeError, UnicodeDecodeError, ValueError)
 
@@ -50,7 +45,7 @@ class Run:
 
     def is_known(self) -> bool:
         """Return whether it wrote in a format that this version understands."""
-        return self.opened.get("format", 0) <= FORMAT
+        return bool(self.opened.get("format", 0) <= FORMAT)
 
     def is_here(self) -> bool:
         """Return whether the process ran on this machine since it was last started, so that its locks can be seen."""
@@ -186,108 +181,14 @@ class Trace:
                 report(Finding(line.path, line.offset, f"capture {self.id}: {err}"))
 
 
-class Known(NamedTuple):
-    """What the journals of a store say."""
-
-    #: In the order in which they begin there, cleared ones included.
-    traces: dict[str, Trace]
-    cleared: set[str]
-
-
-def merge(journals: Iterable[list[Line]], report: Report) -> Known:
-    """Return the captures in `journals`; what makes no sense is left out and reported."""
-    merging = _Merging()
-    for lines in journals:
-        merging.run, merging.is_guest = Run({}), False
-        for line in lines:
-            try:
-                if merging.add(line):
-                    continue
-            except WRONG:
-                report(Finding(line.path, line.offset, f"an event {line.event!r} makes no sense"))
-                continue
-            report(Finding(line.path, line.offset, "the rest was written by a newer ckpt"))
-            break
-    sound = {}
-    for id, trace in merging.traces.items():
-        if trace.entered or trace.failed:
-            try:
-                trace.settle()
-            except WRONG:
-                report(Finding(trace.lines()[0].path, trace.lines()[0].offset, f"capture {id!r} makes no sense"))
-            else:
-                sound[id] = trace
-    return Known(sound, merging.cleared)
-
-
-class _Merging:
-    """Puts events together, one after the other."""
-
-    def __init__(self) -> None:
-        self.runs: dict[str, Run] = {}
-        self.traces: dict[str, Trace] = {}
-        self.shared: dict[str, Line] = {}
-        self.cleared: set[str] = set()
-        self.run = Run({})
-        #: Whether the file had an owner before the present one: then it is a merged one, and its lock says nothing.
-        self.is_guest = False
-
-    def add(self, line: Line) -> bool:
-        """Take one event; False when this and what follows cannot be understood."""
-        event, id = line.event, line.id
-        if id is not None:
-            trace = self.traces.get(id)
-            if trace is None:
-                trace = self.traces[id] = Trace(id, self.run, self.shared)
-            if event == "entered":
-                trace.entered, trace.run = line, self.run
-            elif event in ENDS:
-                trace.ended = line
-            elif event == "failed" and (trace.failed is None or "view" in line.body or "view" not in trace.failed.body):
-                trace.failed = line
-            return True
-        other = OTHERS.get(event)
-        return other is None or other(self, line)
-
-    def open(self, line: Line) -> bool:
-        run = Run(line.body)
-        if not run.is_known():
-            return False
-        self.run = self.runs.setdefault(line.body["run"], run)
-        if not self.is_guest:
-            self.run.paths.append(line.path)
-        self.is_guest = True
-        return True
-
-    def close(self, line: Line) -> bool:
-        self.run.closed = True
-        return True
-
-    def share(self, line: Line) -> bool:
-        self.shared.setdefault(line.body["parts"][0][1], line)
-        return True
-
-    def clear(self, line: Line) -> bool:
-        self.cleared.update(line.body["ids"])
-        return True
-
-
-OTHERS: dict[str, Callable[[_Merging, Line], bool]] = {
-    "opened": _Merging.open,
-    "closed": _Merging.close,
-    "shared": _Merging.share,
-    "cleared": _Merging.clear,
-}
-
-
-def retain(known: Known) -> list[Trace]:
+def retain(traces: Iterable[Trace], cleared: Collection[str] = ()) -> list[Trace]:
     """Return the captures that live, by time of entry: all that run, and of each function the newest `keep` failures and others.
 
     A cleared capture still takes its place, so that clearing never brings an older one back.
     """
     groups: dict[tuple[Any, ...], list[Trace]] = {}
     living = []
-    for trace in known.traces.values():
+    for trace in traces:
         status, first = trace.status, trace.first
         if status == RUNNING:
             living.append(trace)
@@ -300,7 +201,7 @@ def retain(known: Known) -> list[Trace]:
             group.sort(key=_end)
             del group[: len(group) - keep]
         living += group
-    return sorted([trace for trace in living if trace.id not in known.cleared], key=_time)
+    return sorted([trace for trace in living if trace.id not in cleared], key=_time)
 
 
 def _time(trace: Trace) -> float:

@@ -15,21 +15,18 @@ import re
 import time
 from collections.abc import Collection
 
-from ckpt._store.files import create_file, open_file, read_at
+from ckpt._store.files import open_file, read_at
 from ckpt._store.journal import Data
-from ckpt._store.location import create
+from ckpt._store.spill import TEMPORARY, ObjectWriter, begin, publish, write_all
 from ckpt.errors import DamagedError
 
-__all__ = ["ObjectWriter", "Objects"]
+__all__ = ["ObjectWriter", "Objects", "buffer_name"]
 
 #: Buffers are compared in pieces of this size: by reading, since a map of a file that gets truncated is a SIGBUS.
 PIECE = 256 << 10
 #: What a buffer is found by: this many samples of this many bytes, evenly spread.
 SAMPLES, SAMPLE = 16, 1024
-#: Linux writes at most this much at once.
-LARGEST = 1 << 30
 NAME = re.compile(r"t-[0-9a-f]{64}|b-[0-9a-f]{1,16}-[0-9a-f]{16}(-[1-9][0-9]{0,3})?", re.ASCII)
-TEMPORARY = ".tmp-"
 #: Seconds after which an unfinished file belongs to nobody.
 DAY = 24 * 3600.0
 
@@ -43,8 +40,8 @@ class Objects:
     def put_buffer(self, view: Data, *, sync: bool = False) -> str:
         """Keep the bytes of `view`, without copying them, and return their name; raise OSError when they cannot be written."""
         view = memoryview(view).cast("B")
-        stem = f"b-{len(view):x}-{_sample(view)}"
-        name, count = stem, 0
+        stem = name = buffer_name(view)
+        count = 0
         written: str | None = None
         try:
             while True:
@@ -53,7 +50,7 @@ class Objects:
                         return name
                 else:
                     written = written or self._write(view, sync)
-                    if _publish(written, os.path.join(self.path, name)):
+                    if publish(written, os.path.join(self.path, name)):
                         written = None
                         return name
                     if self._is_same(name, view):
@@ -190,9 +187,9 @@ class Objects:
         return size == len(view)
 
     def _write(self, view: memoryview, sync: bool) -> str:
-        descriptor, path = _temporary(self.path)
+        descriptor, path = begin(self.path)
         try:
-            _write_all(descriptor, view)
+            write_all(descriptor, view)
             if sync:
                 os.fsync(descriptor)
         except BaseException:
@@ -203,50 +200,8 @@ class Objects:
         return path
 
 
-class ObjectWriter:
-    """A stream on its way into an object. Either `publish` or `discard` ends it; after either, `discard` does nothing."""
-
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-        self._descriptor, self._path = _temporary(directory)
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: Data) -> int:
-        """Add `data`; raise OSError when it cannot be written."""
-        view = memoryview(data).cast("B")
-        _write_all(self._descriptor, view)
-        self._hash.update(view)
-        self.size += len(view)
-        return len(view)
-
-    def publish(self, *, sync: bool = False) -> str:
-        """Give the object its name and return it."""
-        name = f"t-{self._hash.hexdigest()}"
-        path = os.path.join(self._directory, name)
-        if sync:
-            os.fsync(self._descriptor)
-        if not _publish(self._path, path):
-            # The same content is there already, unless somebody cut it; then the whole one takes its place.
-            if os.stat(path, follow_symlinks=False).st_size == self.size:
-                os.utime(path)
-            else:
-                os.replace(self._path, path)
-        self.discard()
-        return name
-
-    def discard(self) -> None:
-        """Remove what has no name."""
-        if self._descriptor < 0:
-            return
-        os.close(self._descriptor)
-        self._descriptor = -1
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
-
-
-def _sample(view: memoryview) -> str:
-    """Return a digest of a few places of `view`: equal for equal bytes, and nearly always different for different ones."""
+def buffer_name(view: memoryview) -> str:
+    """Return the name a buffer of bytes is looked for under: its size, and a digest of a few places, nearly always different for others."""
     digest = hashlib.sha256()
     if len(view) <= SAMPLES * SAMPLE:
         digest.update(view)
@@ -254,37 +209,7 @@ def _sample(view: memoryview) -> str:
         step = (len(view) - SAMPLE) // (SAMPLES - 1)
         for start in range(0, step * SAMPLES, step):
             digest.update(view[start : start + SAMPLE])
-    return digest.hexdigest()[:16]
-
-
-def _temporary(directory: str) -> tuple[int, str]:
-    path = os.path.join(directory, f"{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}")
-    try:
-        return create_file(path), path
-    except FileNotFoundError:  # somebody has removed the store
-        create(os.path.dirname(directory))
-        return create_file(path), path
-
-
-def _write_all(descriptor: int, view: memoryview) -> None:
-    done = 0
-    while done < len(view):
-        done += os.write(descriptor, view[done : done + LARGEST])
-
-
-def _publish(temporary: str, path: str) -> bool:
-    """Give a finished file its name; False when something has that name already."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without hard links: equal names mean equal content, so replacing does no harm
-        if os.path.lexists(path):
-            return False
-        os.rename(temporary, path)
-        return True
-    os.unlink(temporary)
-    return True
+    return f"b-{len(view):x}-{digest.hexdigest()[:16]}"
 
 
 def _remove(path: str, oldest: float) -> bool:
@@ -294,7 +219,7 @@ def _remove(path: str, oldest: float) -> bool:
         if os.stat(path, follow_symlinks=False).st_mtime > oldest:
             return False
         os.rename(path, aside)  # from now on a writer does not find it, and writes it anew
-        if os.stat(aside, follow_symlinks=False).st_mtime > oldest and _publish(aside, path):
+        if os.stat(aside, follow_symlinks=False).st_mtime > oldest and publish(aside, path):
             return False
         os.unlink(aside)
     except FileNotFoundError:

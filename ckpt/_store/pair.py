@@ -25,7 +25,6 @@ class Pair:
     """A `.jsonl` and a `.bin`, locked for this process, and how far they are filled."""
 
     __slots__ = (
-        "again",
         "bin",
         "bin_identity",
         "carried",
@@ -71,8 +70,6 @@ class Pair:
         #: Captures with lines here that nobody will ask for, the bytes of them, and above how many the pair is rewritten.
         self.dead: set[str] = set()
         self.dead_bytes, self.threshold = 0, threshold
-        #: Captures whose failure was written again, in the pair after this one.
-        self.again: set[str] = set()
         #: Whether another pair took over, and whether somebody carries the living records there.
         self.retired = self.carried = False
         #: Whether something here was promised to survive a power cut.

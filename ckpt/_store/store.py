@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 from ckpt._model.record import FAILURES, Header
 from ckpt._store import trust
-from ckpt._store.captures import WRONG, Known, Run, Trace, merge, retain
+from ckpt._store.captures import WRONG, Run, Trace, retain
 from ckpt._store.files import host, is_held
 from ckpt._store.journal import Finding, Line, Report, scan
+from ckpt._store.merging import Known, merge
 from ckpt._store.objects import Objects
 from ckpt._store.stored import Moment, Stored
 from ckpt._store.upkeep import GRACE, Upkeep, is_due, leftovers, maintaining
@@ -57,12 +58,12 @@ class Store:
 
     def headers(self) -> list[Header]:
         """Return the living captures by time of entry: of each function the newest `keep`, without the cleared ones."""
-        return self._headers(retain(self._read()))
+        return self._headers(self._living())
 
     def newest(self, count: int) -> tuple[list[Header], int]:
         """Return the newest `count` headers, as `headers` does, and how many captures there are; much quicker than all of them."""
         for check in (False, True):
-            living = retain(self._read(check=check))
+            living = self._living(check=check)
             headers = self._headers(living[max(0, len(living) - count) :])
             if len(headers) == min(count, len(living)):
                 break
@@ -84,19 +85,19 @@ class Store:
 
         A name, and None, mean the newest failure, if there is one and `newest_failure`; else the newest. Raises `NotFoundError`.
         """
-        living = retain(self._read(check=False))
+        living = self._living(check=False)
         if not living:
             raise NotFoundError(f"There are no captures in {self.path!r}.", hint="ckpt info")
         trace = _find(living, text, newest_failure)
         try:
             return trace.header(self.objects.names())
         except WRONG:  # what looked sound is not: again, with every line checked
-            return _find(retain(self._read()), text, newest_failure).header(self.objects.names())
+            return _find(self._living(), text, newest_failure).header(self.objects.names())
 
     def clear(self, ids: Collection[str]) -> int:
         """Delete captures and return how many there were; their bytes go as soon as no running process writes the files they lie in."""
         start = time.time() - TICK
-        known = {trace.id for trace in retain(self._read())}.intersection(ids)
+        known = {trace.id for trace in self._living()}.intersection(ids)
         if known:
             body = json.dumps({"event": "cleared", "ids": sorted(known)}, separators=(",", ":")).encode()
             self.journal().append(body, sync=True)
@@ -120,7 +121,7 @@ class Store:
     def check(self) -> list[Finding]:
         """Return what is damaged, missing or left over; nothing for a sound store."""
         findings: list[Finding] = []
-        for trace in retain(self._read(findings.append)):
+        for trace in self._living(findings.append):
             trace.check(self.objects, findings.append)
         oldest = time.time() - GRACE
         findings += [Finding(path, None, "left over by a killed process") for path in leftovers(self.path, oldest)]
@@ -131,7 +132,7 @@ class Store:
         """Rewrite what is worth it, and remove objects that nothing needs and nobody has used since `oldest`."""
         ended = [path for path in self._paths() if is_held(path) is False]  # asked first: what is read then is all there will be
         known = self._read()
-        living = retain(known)
+        living = retain(known.traces.values(), known.cleared)
         journals = {path: journal.lines for path, journal in self._scanned.items()}
         ours = {path: self._scanned[path].findings for path in ended if path in journals and _is_here(path, journals[path])}
         try:
@@ -158,6 +159,10 @@ class Store:
                     continue
         return headers
 
+    def _living(self, report: Report | None = None, *, check: bool = True) -> list[Trace]:
+        known = self._read(report, check=check)
+        return retain(known.traces.values(), known.cleared)
+
     def _read(self, report: Report | None = None, *, check: bool = True) -> Known:
         """Return what the journals say; without `check` lines are taken at their word until somebody looks closer."""
         with _collector_paused():
@@ -170,7 +175,7 @@ class Store:
                 scanned = {path: self._scan(path, check) for path in paths}
             except FileNotFoundError:
                 continue
-            if set(paths) <= set(self._paths()):
+            if paths == self._paths():  # a directory that changes while it is listed may show neither the old name nor the new
                 break
         self._scanned = scanned
         findings = [finding for journal in scanned.values() for finding in journal.findings]

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
-from ckpt._store.captures import WRONG, Known, Trace
+from ckpt._store.captures import WRONG, Trace
 from ckpt._store.files import SAFE, open_file, read_at, try_lock
 from ckpt._store.journal import TORN, Finding, Line, bin_of, bytes_of, encode
+from ckpt._store.merging import Known
 from ckpt._store.pair import Pair, introduction, unlink
 from ckpt._store.rewrite import copy
 from ckpt.errors import DamagedError

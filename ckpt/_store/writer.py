@@ -111,7 +111,7 @@ class Journal:
                     written = len(lines) + length
                     return place
             finally:
-                self._land(pair, written, keep, views)
+                self._land(pair, written, keep)
         raise OSError(errno.EBADF, "the journal's files are closed as soon as they are opened")
 
     def close(self) -> None:
@@ -131,7 +131,7 @@ class Journal:
         """Return the `.jsonl` files that this process writes at the moment."""
         return [pair.path for pair in self._pairs]
 
-    def _land(self, pair: Pair, written: int, keep: Keep | None = None, views: Views = ()) -> None:
+    def _land(self, pair: Pair, written: int, keep: Keep | None = None) -> None:
         """Account for an append that is over; `written` is 0 for one that failed."""
         with self._lock:
             pair.flying -= 1
@@ -146,8 +146,6 @@ class Journal:
                 due = pair
         if not written:
             self._inspect(pair)
-        if views:
-            self._supersede(pair, views)
         if due:
             self._carry(due)
         elif pair.dead_bytes > pair.threshold and pair.dead_bytes * 2 > pair.written:
@@ -158,12 +156,6 @@ class Journal:
             pair.dead.add(id)
         if self._pair:
             self._pair.dead_bytes += size
-
-    def _supersede(self, pair: Pair, views: Views) -> None:
-        """Note that failures were written again: what a rewrite finds of them in another pair is not carried along."""
-        for other in list(self._pairs):
-            if other is not pair:
-                other.again.update(id for id, _ in views)
 
     def _inspect(self, pair: Pair) -> None:
         """Let go of a pair that is not ours any more; its numbers may belong to the program now."""
@@ -262,7 +254,7 @@ class Journal:
             if not old.is_ours():
                 raise OSError(errno.EBADF, "not our file any more")  # noqa: TRY301 - it ends as every trouble here does
             data = read_at(old.line, os.fstat(old.line).st_size, 0)
-            lines = [line for line in decode(old.path, data, check=False, skip=old.dead) if _is_living(line, old)]
+            lines = _living(decode(old.path, data, check=False, skip=old.dead), old)
             copy(lines, partial(read_at, old.bin), partial(self._put, new), shared_of(lines) - new.shared)
             new.shared |= shared_of(lines)
             if old.synced:
@@ -286,8 +278,14 @@ class Journal:
         self._reset()
 
 
-def _is_living(line: Line, old: Pair) -> bool:
-    return not (line.id in old.dead or line.event in {"opened", "closed"} or (line.event == "failed" and line.id in old.again))
+def _living(lines: Sequence[Line], old: Pair) -> list[Line]:
+    """Return which `lines` of `old` have to be carried on: of several failures of one capture one, that in an outer one's bytes."""
+    failures: dict[str | None, Line] = {}
+    for line in lines:
+        if line.event == "failed" and (line.id not in failures or "view" in line.body):
+            failures[line.id] = line
+    living = [line for line in lines if line.id not in old.dead and line.event not in {"opened", "closed"}]
+    return [line for line in living if line.event != "failed" or failures.get(line.id) is line]
 
 
 def _compact(body: Json) -> bytes:

@@ -1,19 +1,21 @@
 """The stage of the differential test: each program in a process of its own, forked from one that has loaded everything but the program.
 
-`python stage.py live DIRECTORY NAME...` runs programs undecorated and opens pdb on what they raise; `python stage.py debug DIRECTORY NAME...`
-opens what they have captured, by the command line. Both read the same commands, and leave what they printed beside the program.
+`python stage.py live DIRECTORY NAME...` runs programs undecorated, prints what they raise, and opens pdb on it; `python stage.py captured
+DIRECTORY NAME...` does the same with what they have captured, by the command line. Both read the same commands, and leave what they
+printed beside the program.
 """
 
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import pdb  # noqa: T100 - the debugger is what it is about
 import sys
-import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NoReturn
@@ -25,14 +27,19 @@ FRAMES, AT_A_TIME = 3, 2
 
 #: What is asked in each frame.
 LOOK = ("l", "a", "p list(locals())", "p locals()")
-#: What is asked last, in the frame that raised; `interact` ends with the input.
-LAST = (
+#: What is asked then: a new name, in every scope that a prompt can have; and whether it is there after the frame was left.
+MEND = (
     "!fresh = 5",
     "p fresh",
     "p [fresh for _ in range(2)]",
-    "u",
-    "d",
-    "p fresh",
+    "p (lambda: fresh)()",
+    "p sum(fresh for _ in range(2))",
+    "!def nested(): return fresh + 1",
+    "p nested()",
+)
+MOVE = ("d 1000", "u", "d", "p fresh")
+#: What is asked last: `interact` ends with the input.
+LAST = (
     "p [__name__, __file__] if '__file__' in globals() else 0",
     "interact",
     "fresh + 1",
@@ -55,15 +62,22 @@ class Live:
     def run(self) -> None:
         """Run the program; the session is where it fails, or where it hands an exception over."""
         vars(ckpt).update(ckpt=self._identity, capture_exception=self._hand_over)
+        names = {name: value for name, value in vars(sys.modules["__main__"]).items() if name.startswith("__")}
         module = sys.modules["__main__"] = ModuleType("__main__")
-        module.__dict__.update(__file__=self.file, __builtins__=__builtins__)
+        module.__dict__.update({name: {} if name == "__annotations__" else value for name, value in names.items()}, __file__=self.file)
         sys.path.insert(0, str(self.folder))
+        error = self._error(vars(module))
+        if error is not None and not self.is_over:
+            assert error.__traceback__ is not None
+            self._session(error, error.__traceback__.tb_next)
+
+    def _error(self, names: dict[str, Any]) -> BaseException | None:
+        """Return what the program raises; no exception is being handled any more when the session begins."""
         try:
-            exec(compile(self.text, self.file, "exec"), vars(module))
+            exec(compile(self.text, self.file, "exec"), names)
         except BaseException as error:
-            if not self.is_over:
-                assert error.__traceback__ is not None
-                self._session(error, error.__traceback__.tb_next)
+            return error
+        return None
 
     def _identity(self, function: Any = None, **_options: object) -> Any:
         if function is None:
@@ -81,25 +95,33 @@ class Live:
         self.is_over = True
 
     def _session(self, error: BaseException, first: TracebackType | None) -> None:
-        error.__traceback__ = first
-        entries = [entry.tb_frame.f_code for entry, _ in _walk(first)]
-        start = next(number for number, code in enumerate(entries) if code in self.captured)
-        captured = entries[start]
-        ask(self.folder, commands(self.text, len(entries) - start))
+        entries = list(_entries(first))
+        start = next(number for number, entry in enumerate(entries) if entry.tb_frame.f_code in self.captured)
+        captured = entries[start].tb_frame.f_code
         (self.folder / "captured.json").write_text(json.dumps([captured.co_filename, captured.co_name]))
+        _cut(error, entries[start])
+        show(self.folder, "live", error)
+        _cut(error, first)
+        is_cut = start == 0 or "#! other callers" in self.text
+        ask(self.folder, commands(self.text, len(entries) - start, is_cut=is_cut))
         pdb.post_mortem(error if sys.version_info >= (3, 13) else error.__traceback__)  # type: ignore[arg-type]
 
 
-def _walk(entry: TracebackType | None) -> list[tuple[TracebackType, int]]:
-    found = []
+def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
     while entry is not None:
-        found.append((entry, entry.tb_lineno))
+        yield entry
         entry = entry.tb_next
-    return found
 
 
-def commands(text: str, depth: int) -> list[str]:
-    """Return what to ask of a failure of `depth` frames: what is asked of all, between it the lines that the program's text marks."""
+def _cut(error: BaseException, first: TracebackType | None) -> None:
+    BaseException.__traceback__.__set__(error, first)  # type: ignore[attr-defined]  # a frozen dataclass refuses
+
+
+def commands(text: str, depth: int, *, is_cut: bool) -> list[str]:
+    """Return what to ask of a failure of `depth` frames: what is asked of all, between it the lines that the program's text marks.
+
+    With `is_cut`, there is nothing to be compared above them.
+    """
     lines = text.splitlines()
     own = [line.removeprefix("#> ") for line in lines if line.startswith("#> ")]
     if sys.version_info < (3, 13):
@@ -109,20 +131,45 @@ def commands(text: str, depth: int) -> list[str]:
     common = ["w", "ll", *look, *["u", *look] * up, *["d"] * up]
     if "#! short" in lines:
         return own
-    return [*common, *own, *LAST]
+    return [*common, *own, *MEND, *((*MOVE, *MEND) if depth > 1 or not is_cut else ()), *LAST]
 
 
-def ask(folder: Path, wanted: list[str]) -> None:
+def ask(folder: Path, wanted: Sequence[str]) -> None:
     """Put commands on standard input."""
     asked = folder / "commands"
     asked.write_text("".join(f"{command}\n" for command in wanted))
     _redirect(0, os.open(asked, os.O_RDONLY))
 
 
-def debug(folder: Path) -> None:
-    """Open the program's capture, as a person does."""
+def show(folder: Path, mode: str, error: BaseException) -> None:
+    """Write what Python, rich and IPython print of an exception."""
+    for name, text in printed(error).items():
+        (folder / f"{mode}.{name}").write_text(text, errors="backslashreplace")
+
+
+def printed(error: BaseException) -> dict[str, str]:
+    """Return an exception as printed by Python, by rich with all variables, and by IPython at its most verbose."""
+    console, tracebacks = import_module("rich.console"), import_module("rich.traceback")
+    ultratb = import_module("IPython.core.ultratb")
+    kind, trace = type(error), error.__traceback__
+    screen = console.Console(file=io.StringIO(), width=150, no_color=True, force_terminal=False)
+    screen.print(tracebacks.Traceback.from_exception(kind, error, trace, show_locals=True, locals_max_length=None, locals_max_string=None))
+    verbose = ultratb.VerboseTB(theme_name="nocolor")
+    return {
+        "traceback": "".join(traceback.format_exception(error)),
+        "rich": screen.file.getvalue(),
+        "ipython": verbose.text(kind, error, trace),
+    }
+
+
+def captured(folder: Path) -> None:
+    """Print the program's capture, and open it as a person does."""
     from ckpt._cli.app import main
 
+    capture = ckpt.load("job")
+    with capture.surroundings(), capture.sources():
+        assert capture.exception is not None
+        show(folder, "captured", capture.exception)
     _redirect(0, os.open(folder / "commands", os.O_RDONLY))
     sys.argv[:] = ["ckpt", "debug", "job", "--debugger", "pdb"]
     main()
@@ -139,27 +186,35 @@ def play(act: Callable[[Path], None], mode: str, folder: Path) -> NoReturn:
         _redirect(number, os.open(folder / f"{mode}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
     os.environ["PYCKPT_DIR"] = str(folder / "store")
     os.chdir(folder)
-    code = 0
     try:
         act(folder)
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else 1
+    except SystemExit:
+        pass
     except BaseException:
         traceback.print_exc()
-        code = 70
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)
+    os._exit(0)
+
+
+def prepare(mode: str) -> None:
+    """Load what all acts need."""
+    printed(KeyError())
+    if mode == "captured":
+        import typer.main
+
+        import ckpt._cli.commands
+        import ckpt._cli.looking
+        import ckpt._replaying.debuggers
+        import ckpt._replaying.rehydrate  # noqa: F401
+
+        typer.main.get_command(ckpt._cli.commands.app)
 
 
 def main(mode: str, directory: str, *names: str) -> None:
     """Play all acts, a few at a time."""
-    act = debug if mode == "debug" else lambda folder: Live(folder).run()
-    if mode == "debug":
-        import typer.main  # noqa: F401 - shared by all
-
-        import ckpt._cli.commands
-        import ckpt._replaying.debuggers  # noqa: F401
+    prepare(mode)
+    act = captured if mode == "captured" else lambda folder: Live(folder).run()
     running: set[int] = set()
     for name in names:
         if len(running) >= AT_A_TIME:
@@ -173,5 +228,4 @@ def main(mode: str, directory: str, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    started = time.perf_counter()
     main(*sys.argv[1:])

@@ -1,7 +1,13 @@
 """The captured function is a lambda."""
 import ckpt
 
-double = ckpt.ckpt(name="job")(lambda x, y=0: x["k"] / y)
+
+
+def make():
+    return lambda x, y=0: x["k"] / y
+
+
+double = ckpt.ckpt(name="job")(make())
 
 
 #> p x, y

@@ -12,9 +12,9 @@ def main():
     attempt = 1
     try:
         open("/nowhere/data.txt")
-    except OSError as error:
+    except OSError:
         attempt += 1
-        job(str(error))
+        job("a\nb")
 
 
 #> p lines

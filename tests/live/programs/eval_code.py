@@ -11,4 +11,5 @@ def job(expression):
 #> p x
 #> u
 #> p expression
+#> d
 job("x +\\\n (x / 0)")

@@ -11,6 +11,7 @@ def job(count):
         handled.extend(group.exceptions)
 
 
+#! short
 #> p handled
 #> p count
 job(2)

@@ -9,6 +9,8 @@ def job(text):
     return namespace
 
 
+#! names only
+#> p {name: value for name, value in locals().items() if name[0] != "_"}
 #> p limit
 #> p total
 #> whatis total

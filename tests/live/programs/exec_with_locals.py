@@ -9,6 +9,8 @@ def job(text):
     return inner
 
 
+#! names only
+#> p {name: value for name, value in locals().items() if name[0] != "_"}
 #> p start
 #> p limit
 #> p [start for _ in range(2)]

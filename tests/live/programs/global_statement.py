@@ -7,14 +7,14 @@ names = ["a"]
 
 @ckpt.ckpt
 def job(times):
-    global hits, fresh
+    global hits, newest
     for _ in range(times):
         hits += 1
-        fresh = hits * 2
+        newest = hits * 2
     return names[hits]
 
 
-#> p hits, fresh
+#> p hits, newest
 #> p names
 #> !hits = 70
 #> p hits

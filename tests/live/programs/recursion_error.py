@@ -15,6 +15,7 @@ def job(start):
 
 
 #! short
+#! other depth
 #> p level > 100
 #> u
 #> u

@@ -1,0 +1,113 @@
+"""`diff` and `sources`: what of the code is kept, and what has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ckpt._cli import screen
+from ckpt._cli.completion import capture_names
+from ckpt._cli.options import Name
+from ckpt._cli.text import lines, one_line, size
+
+if TYPE_CHECKING:
+    from ckpt._cli.tower import Line
+    from ckpt._replaying.code_diff import FileDiff
+    from ckpt._store.store import Store, Stored
+
+Other = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="OTHER", show_default=False, autocompletion=capture_names, help="Another capture, to be compared in place of the disk."
+    ),
+]
+
+
+def diff(name: Name = None, other: Other = None) -> None:
+    """Show what changed in the code since.
+
+    A unified diff of the project files that the captured call had loaded, those in its frames first, and the packages whose version is
+    another. With OTHER: the same between two captures, and which arguments differ by content. Without NAME: the newest failure.
+    """
+    from ckpt._cli.stores import opened
+    from ckpt._replaying import code_diff
+
+    store = opened()
+    one = store.get(store.find(name).id)
+    if other is None:
+        told = [*_of_files(code_diff.since(one)), *_of_packages(one)]
+    else:
+        second = store.get(store.find(other).id)
+        told = [*_of_files(code_diff.between(one, second)), *_between_packages(one, second), *_of_arguments(store, one, second)]
+    if told:
+        screen.show_lines(told)
+    else:
+        screen.say("no differences")
+
+
+def sources(name: Name = None) -> None:
+    """List the source files that a capture keeps.
+
+    One line for each project file that was loaded: kept, kept too late to be sure that it is what was imported, or passed over and why.
+    Which files are the project's, and how large they may be, is set in [tool.ckpt] of pyproject.toml.
+    """
+    from ckpt._cli.stores import opened
+
+    store = opened()
+    stored = store.get(store.find(name).id)
+    screen.write("\n".join(_listed(store, stored)))
+
+
+def _listed(store: Store, stored: Stored) -> Iterator[str]:
+    process, sizes = stored.process, store.objects.names()
+    edited = process.get("edited") or {}
+    for file, text in sorted((process.get("files") or {}).items()):
+        state = f"  changed on disk while the program ran: {edited[file]}" if file in edited else ""
+        yield one_line(f"{size(sizes.get(text, 0)):>10}  {file}{state}")
+    for file, reason in sorted((process.get("omitted") or {}).items()):
+        yield one_line(f"{'not kept':>10}  {file}  {reason}")
+    limits = process.get("limits") or {}
+    yield one_line(f"limits: {', '.join(f'{name} = {size(value)}' for name, value in limits.items())}")
+
+
+def _of_files(found: Iterable[FileDiff]) -> Iterator[Line]:
+    for each in found:
+        if each.status != "changed":
+            yield "bold", one_line(f"{each.file}: {each.status}")
+        for line in each.lines:
+            yield _style(line), " ".join(lines(line))
+
+
+def _style(line: str) -> str:
+    if line.startswith(("---", "+++")):
+        return "bold"
+    return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+
+
+def _of_packages(stored: Stored) -> Iterator[Line]:
+    from ckpt._replaying.doubts import changed_packages
+
+    for package, then, now in changed_packages(stored.process):
+        yield "yellow", one_line(f"{package}: {then} then, {now or 'not installed'} now")
+
+
+def _between_packages(one: Stored, other: Stored) -> Iterator[Line]:
+    first, second = one.process.get("packages") or {}, other.process.get("packages") or {}
+    for package in sorted(first.keys() & second.keys()):
+        if first[package] != second[package]:
+            yield "yellow", one_line(f"{package}: {first[package]} in {one.header.id}, {second[package]} in {other.header.id}")
+
+
+def _of_arguments(store: Store, one: Stored, other: Stored) -> Iterator[Line]:
+    from ckpt._replaying.arguments import argument_differences
+    from ckpt._replaying.rehydrate import Capture
+    from ckpt.errors import CkptError
+
+    first, second = Capture(store, one.header.id), Capture(store, other.header.id)
+    try:
+        for line in argument_differences(first, second):
+            yield "", one_line(line)
+    except CkptError as err:
+        yield "yellow", one_line(f"The arguments cannot be compared: {err.message}")

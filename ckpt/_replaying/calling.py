@@ -1,0 +1,109 @@
+"""One captured call, made again in this process."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from types import CodeType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ckpt._model.record import Record
+from ckpt._model.sources import is_project
+from ckpt._replaying import verdicts
+from ckpt._replaying.verdicts import Replay
+from ckpt.errors import CannotReplayError
+
+if TYPE_CHECKING:
+    from ckpt._replaying.rehydrate import Capture
+
+_GENERATORS = 0x20 | 0x200
+
+#: Makes a call and returns what it returns, looking on meanwhile; it is told the code of the function, where that is known.
+Observe = Callable[[Callable[[], Any], CodeType | None], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Record):
+    """Which replay is wanted, as data that can be handed to another process."""
+
+    store: str
+    id: str
+    #: `current` or `captured`.
+    code: str = "current"
+    #: Whether to run in this directory, not in the captured one.
+    here: bool = False
+    #: `name=LITERAL` or `name=@env:VARIABLE`, in the place of captured arguments.
+    changes: Sequence[str] = ()
+    #: Seconds after which loading, and then the call, is ended.
+    timeout: float | None = None
+    #: Whether each line is printed, and how many levels of the project's calls further down.
+    trace: bool = False
+    depth: int = 0
+    #: Whether it is printed where the time went.
+    profile: bool = False
+
+    def open(self) -> Capture:
+        """Return the capture, ready to be replayed in the way that is wanted. Raises `NotFoundError` and `UsageError`."""
+        from ckpt._replaying.changes import parse_changes
+        from ckpt._replaying.rehydrate import Capture
+        from ckpt._store.store import Store
+
+        capture = Capture(Store(self.store), self.id, code=self.code)
+        capture.changes = parse_changes(self.changes)
+        return capture
+
+    def observe(self) -> Observe | None:
+        """Return what looks on while the call is made, if anything does."""
+        if self.trace:
+            from ckpt._replaying.tracing import tracing
+
+            return tracing(self.depth)
+        if self.profile:
+            from ckpt._replaying.profiling import profiled
+
+            return profiled
+        return None
+
+
+def call_again(
+    capture: Capture, *, here: bool = False, observe: Observe | None = None, about_to_call: Callable[[], None] | None = None
+) -> Replay:
+    """Return what calling the captured function again, in this process, shows. Only a Ctrl-C is raised."""
+    with capture.surroundings(here=here), capture.sources_in_use():
+        try:
+            call, code = capture.target(), capture.code
+        except CannotReplayError as error:
+            return _told(capture, verdicts.cannot(error))
+        if about_to_call is not None:
+            about_to_call()
+        started = time.perf_counter()
+        try:
+            value = call() if observe is None else observe(call, code)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever the user's function raises, SystemExit and a cancellation too
+            return _told(capture, verdicts.raised(capture, error, time.perf_counter() - started))
+        duration = time.perf_counter() - started
+        is_iterated = code is not None and bool(code.co_flags & _GENERATORS)
+        return _told(capture, verdicts.returned(capture.header, value, duration, is_iterated=is_iterated))
+
+
+def _told(capture: Capture, shown: Replay) -> Replay:
+    return replace(shown, notes=tuple(capture.replay_notes), files=tuple(_project_files(capture)))
+
+
+def _project_files(capture: Capture) -> list[str]:
+    """Return the files whose change may change what a replay shows."""
+    loaded = (getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values()))
+    main = (capture.process.get("main") or {}).get("file")
+    known = [*(capture.process.get("files") or ()), *([main] if isinstance(main, str) else [])]
+    return sorted({file for file in [*loaded, *known] if isinstance(file, str) and is_project(file)})
+
+
+def users_part(traceback: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from its first entry that is not ckpt's own on; None when there is none."""
+    while traceback is not None and str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "ckpt":
+        traceback = traceback.tb_next
+    return traceback

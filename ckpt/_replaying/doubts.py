@@ -1,0 +1,75 @@
+"""Why a replay can show something else than the first run did, as far as the records tell: one line each. Nothing is loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Iterator
+from importlib.metadata import packages_distributions
+
+from ckpt._model.packages import canonical, versions_on
+from ckpt._model.record import Json
+from ckpt._model.sources import TOO_LATE
+from ckpt._replaying.arguments import described
+from ckpt._store.stored import Stored
+
+#: Types whose values no call can have changed.
+_FIXED = frozenset({"NoneType", "bool", "int", "float", "complex", "str", "bytes", "type", "function", "range"})
+#: Lines about packages, before the rest is only counted.
+_MOST = 10
+
+
+def doubts(stored: Stored, changes: Collection[str] = ()) -> list[str]:
+    """Return the reasons. Arguments named in `changes` are given other values, and raise no doubt."""
+    process = stored.process
+    return [*_of_packages(process), *_of_sources(process), *_of_arguments(stored, changes), *_of_directory(process)]
+
+
+def changed_packages(process: Json) -> list[tuple[str, str, str]]:
+    """Return name, version then and version now, of the installed packages whose version is another today; empty for one that is gone."""
+    tops = {module.partition(".")[0] for module in process.get("modules") or ()}
+    then = {name: version for name, version in (process.get("packages") or {}).items() if name not in tops and name != "ckpt"}
+    installed = versions_on([*sys.path, *(process.get("path") or ())])
+    unknown = [name for name in then if canonical(name) not in installed]
+    distributions = packages_distributions() if unknown else {}
+    now = {name: installed.get(canonical(name)) or _of_distribution(distributions.get(name), installed) for name in then}
+    return [(name, then[name], now[name]) for name in sorted(then) if not _is_same(then[name], now[name])]
+
+
+def _of_distribution(names: list[str] | None, installed: dict[str, str]) -> str:
+    return next((installed[canonical(name)] for name in names or () if canonical(name) in installed), "")
+
+
+def _is_same(then: str, now: str) -> bool:
+    """Whether two versions are one; what a package calls itself may be shorter than what it was installed as."""
+    return then == now or (bool(now) and (now.startswith((f"{then}.", f"{then}+")) or then.startswith((f"{now}.", f"{now}+"))))
+
+
+def _of_packages(process: Json) -> Iterator[str]:
+    found = changed_packages(process)
+    for name, then, now in found[:_MOST]:
+        yield f"{name} {then} was used then, {now or 'none'} is installed now"
+    if len(found) > _MOST:
+        yield f"{len(found) - _MOST} more packages have another version: ckpt diff"
+
+
+def _of_sources(process: Json) -> Iterator[str]:
+    for file, what in (process.get("edited") or {}).items():
+        if what == TOO_LATE:
+            yield f"{file} was written while the program ran: the text that was kept may be another than the imported one"
+
+
+def _of_arguments(stored: Stored, changes: Collection[str]) -> Iterator[str]:
+    given = [value for value in described(stored) if value.name not in changes]
+    for value in given:
+        if value.reason:
+            yield f"the argument {value.name} is a placeholder: {value.reason}"
+    may_differ = [value.name for value in given if not value.reason and value.type not in _FIXED]
+    if stored.entry is None and stored.failure is not None and may_differ:
+        yield f"only the failure was recorded: what the call itself changed in {', '.join(may_differ)} is changed already"
+
+
+def _of_directory(process: Json) -> Iterator[str]:
+    directory = process.get("cwd")
+    if directory and not os.path.isdir(directory):
+        yield f"the directory it ran in, {directory}, is gone: it runs in this one"

@@ -1,0 +1,142 @@
+"""The lines that a replayed call executes, and the variables that each of them changes.
+
+Variables are described without any code of the user's, and compared by their descriptions: what changes far inside a large value is not
+seen. Of a long run the first and the last lines are told. Other threads are not followed.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import os
+import sys
+from collections import deque
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+from ckpt._model.describe import describe, one_line
+from ckpt._model.sources import is_project
+
+#: How many lines are told at the beginning and at the end, and how long the text of a variable may be.
+FIRST = LAST = 1000
+TEXT_LIMIT = 120
+#: Frames that are left and entered again: generators and coroutines.
+_RESUMED = 0x20 | 0x80 | 0x200
+
+_is_project = functools.lru_cache(maxsize=1000)(is_project)
+
+
+def tracing(depth: int) -> Callable[[Callable[[], Any], CodeType | None], Any]:
+    """Return what makes a call and tells its lines on standard error, and those of the project's functions up to `depth` levels below."""
+
+    def observe(call: Callable[[], Any], code: CodeType | None) -> Any:
+        tracer, before = _Tracer(code, depth), sys.gettrace()
+        sys.settrace(tracer.enter)
+        try:
+            return call()
+        finally:
+            sys.settrace(before)
+            tracer.finish()
+
+    return observe
+
+
+class _Tracer:
+    """What is told of one call."""
+
+    def __init__(self, code: CodeType | None, depth: int) -> None:
+        self._code, self._depth = code, depth
+        #: The frames that are told, how far down they are, and their variables as last described.
+        self._levels: dict[FrameType, int] = {}
+        self._known: dict[FrameType, dict[str, str]] = {}
+        #: Frames that an exception is leaving.
+        self._raising: set[FrameType] = set()
+        self._told = 0
+        self._last: deque[str] = deque(maxlen=LAST)
+
+    def enter(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """Take the event of a call; return what takes the further events of its frame."""
+        level = self._levels.get(frame)
+        if level is None:
+            level = self._level(frame)
+            if level is None:
+                return None
+            self._levels[frame], self._known[frame] = level, {}
+            self._tell(f"{self._margin(frame)}call {frame.f_code.co_qualname}, {self._place(frame)}")
+            self._tell_changes(frame)
+        return self._follow
+
+    def finish(self) -> None:
+        """Tell the last lines of a run that was too long to tell all."""
+        left_out = self._told - FIRST - len(self._last)
+        if left_out > 0:
+            _write(f"... {left_out} lines left out ...")
+        for line in self._last:
+            _write(line)
+
+    def _level(self, frame: FrameType) -> int | None:
+        """Return how far below the captured function's outermost call a new frame is; None when it is not to be told."""
+        code = frame.f_code
+        if not self._levels:
+            return 0 if code is self._code or (self._code is None and _is_project(code.co_filename)) else None
+        if self._depth == 0 or not _is_project(code.co_filename):
+            return None
+        above = frame.f_back
+        while above is not None and above not in self._levels:
+            above = above.f_back
+        level = self._levels[above] + 1 if above is not None else None
+        return level if level is not None and level <= self._depth else None
+
+    def _follow(self, frame: FrameType, event: str, arg: Any) -> Any:
+        self._tell_changes(frame)
+        if event == "line":
+            self._raising.discard(frame)
+            text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+            self._tell(f"{self._margin(frame)}{self._place(frame)}  {text}")
+        elif event == "exception":
+            self._raising.add(frame)
+            self._tell(f"{self._margin(frame)}    raised {one_line(arg[1])}")
+        elif event == "return":
+            if frame not in self._raising:
+                self._tell(f"{self._margin(frame)}    -> {_text(arg)}")
+            self._raising.discard(frame)
+            if not frame.f_code.co_flags & _RESUMED:
+                del self._levels[frame], self._known[frame]
+        return self._follow
+
+    def _tell_changes(self, frame: FrameType) -> None:
+        known, now = self._known[frame], {name: _text(value) for name, value in list(frame.f_locals.items())}
+        for name, text in now.items():
+            if known.get(name) != text:
+                self._tell(f"{self._margin(frame)}    {name} = {text}")
+        for name in known.keys() - now.keys():
+            self._tell(f"{self._margin(frame)}    {name} is deleted")
+        self._known[frame] = now
+
+    def _margin(self, frame: FrameType) -> str:
+        return "  " * self._levels[frame]
+
+    def _place(self, frame: FrameType) -> str:
+        return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+    def _tell(self, line: str) -> None:
+        self._told += 1
+        if self._told <= FIRST:
+            _write(line)
+        else:
+            self._last.append(line)
+
+
+def _text(value: object) -> str:
+    described = describe(value)
+    text = described["text"] if len(described["text"]) <= TEXT_LIMIT else f"{described['text'][:TEXT_LIMIT]}..."
+    length = described.get("length")
+    return text if length is None or not text.endswith("...") else f"{text} ({length})"
+
+
+def _write(line: str) -> None:
+    if sys.stderr is not None:
+        safe = line if line.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        encoding = sys.stderr.encoding or "utf-8"
+        sys.stderr.write(safe.encode(encoding, "backslashreplace").decode(encoding) + "\n")

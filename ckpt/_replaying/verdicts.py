@@ -1,0 +1,197 @@
+"""What a replay showed, compared with what was captured.
+
+A failure is the same when it has the same type, was raised in the same innermost function of the project, and on a line of the same text or
+with the same message. Only records are compared with what happened now: nothing captured is loaded for it.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from ckpt._model.describe import describe, exception_text, type_name
+from ckpt._model.record import DIED, LEFT, RETURNED, WRAPPER_FILE, Header, Json, Manifest, Raised
+from ckpt._model.sources import is_project
+from ckpt.errors import CkptError, PlaceholderError
+
+if TYPE_CHECKING:
+    from ckpt._replaying.rehydrate import Capture
+
+FIXED, SAME_FAILURE, DIFFERENT_FAILURE = "fixed", "same failure", "different failure"
+STILL_PASSES, NEW_FAILURE, CANNOT_REPLAY = "still passes", "new failure", "cannot replay"
+
+#: The exit code by which `git bisect run` passes over a commit.
+SAYS_NOTHING = 125
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a replay showed."""
+
+    verdict: str
+    #: What differs, in one line.
+    detail: str
+    has_returned: bool
+    value: Any = None
+    #: The repr of what was returned by a replay in a child process, whose value stayed there.
+    text: str | None = None
+    exception: BaseException | None = None
+    #: `type` and `message` of what was raised.
+    error: Json | None = None
+    #: Seconds the call took; None when it was not made.
+    duration: float | None = None
+    has_timed_out: bool = False
+    #: Why the replay may show something else than the first run would, one line each.
+    notes: tuple[str, ...] = ()
+    #: The project's files that the replay used.
+    files: tuple[str, ...] = ()
+
+    def exit_code(self, *, bisect: bool = False) -> int:
+        """Return 0 when the call returned, else 1; for `git bisect run`, 125 where the replay says nothing about the captured failure."""
+        if bisect and (self.verdict in {DIFFERENT_FAILURE, CANNOT_REPLAY} or (self.has_timed_out and self.verdict != SAME_FAILURE)):
+            return SAYS_NOTHING
+        return 0 if self.has_returned else 1
+
+
+def cannot(error: CkptError) -> Replay:
+    """Return that no call could be made."""
+    return Replay(verdict=CANNOT_REPLAY, detail=error.message, has_returned=False, exception=error, error=_error(error))
+
+
+def returned(header: Header, value: Any, duration: float, *, is_iterated: bool = False) -> Replay:
+    """Return what it means that the call returned `value` now. What a generator yields was not recorded, so it is not compared."""
+    verdict, detail = STILL_PASSES, "it returns as it did"
+    if header.is_failure:
+        verdict, detail = FIXED, f"{_before(header)} then, and returns now"
+    elif header.status != RETURNED:
+        detail = f"{_before(header)} then, and returns now"
+    elif is_iterated:
+        detail = "it runs to its end"
+    elif not _is_as_described(header.returned or {}, now := describe(value)):
+        detail = f"it returned {_shown(header.returned or {}, now)} then, {_shown(now, header.returned or {})} now"
+    return Replay(verdict=verdict, detail=detail, has_returned=True, value=value, duration=duration)
+
+
+def raised(capture: Capture, error: BaseException, duration: float) -> Replay:
+    """Return what it means that the call raised `error` now."""
+    verdict, detail = _of_raised(capture, error)
+    detail = " ".join(detail.split())
+    return Replay(verdict=verdict, detail=detail, has_returned=False, exception=error, error=_error(error), duration=duration)
+
+
+def ended(header: Header, how: str, *, has_timed_out: bool = False, duration: float | None = None) -> Replay:
+    """Return what it means that the call neither returned nor raised: `how` says that its process died, or was ended after its time."""
+    is_same = header.status == DIED or (has_timed_out and is_interrupted(header))
+    verdict = SAME_FAILURE if is_same else DIFFERENT_FAILURE if header.is_failure else NEW_FAILURE
+    detail = how if header.status == DIED and not has_timed_out else f"{_before(header)} then, and {how}"
+    return Replay(verdict=verdict, detail=detail, has_returned=False, has_timed_out=has_timed_out, duration=duration)
+
+
+def is_interrupted(header: Header) -> bool:
+    """Whether a person ended the call, which may well have hung."""
+    return header.is_failure and (header.exception or "").partition(":")[0] == "KeyboardInterrupt"
+
+
+def _before(header: Header) -> str:
+    if header.status == DIED:
+        return "its process died"
+    if header.exception:
+        return f"it {'was left by' if header.status == LEFT else 'raised'} {header.exception}"
+    return "it returned" if header.status == RETURNED else "it had not ended"
+
+
+def _is_as_described(then: Json, now: Json) -> bool:
+    return all(then.get(key) == now.get(key) for key in ("type", "text", "length", "shape"))
+
+
+def _shown(value: Json, other: Json) -> str:
+    """Return the text of a described value, and its type and size where the text alone is that of the other."""
+    if value.get("text") != other.get("text"):
+        return str(value.get("text", "?"))
+    size = value.get("shape") or value.get("length")
+    return f"{value.get('type', '?')}{'' if size is None else f' ({size})'} {value.get('text', '?')}"
+
+
+def _of_raised(capture: Capture, error: BaseException) -> tuple[str, str]:
+    header = capture.header
+    touched = _placeholder_error(error)
+    if touched is not None:
+        return CANNOT_REPLAY, touched.message
+    now = f"{type_name(type(error))}: {exception_text(error)}".removesuffix(": ")
+    if header.is_failure:
+        differs = _difference(capture, error)
+        return (DIFFERENT_FAILURE, differs) if differs else (SAME_FAILURE, now)
+    if header.status == LEFT and (header.exception or "").partition(":")[0] == type_name(type(error)):
+        return SAME_FAILURE, f"it is left by {now} as it was"
+    return NEW_FAILURE, f"{_before(header)} then, and raises {now} now"
+
+
+def _placeholder_error(error: BaseException | None) -> PlaceholderError | None:
+    seen = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, PlaceholderError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _difference(capture: Capture, error: BaseException) -> str:
+    """Return how a failure differs from the captured one; empty when it is the same."""
+    then = _captured(capture)
+    if then is None:
+        return f"{_before(capture.header)} then, and raises {type_name(type(error))} now: {exception_text(error)}"
+    manifest, raised = then
+    if raised.type.removeprefix("__main__.") != type_name(type(error)).removeprefix("__main__."):
+        return f"{raised.type} then, {type_name(type(error))} now: {exception_text(error)}"
+    before, now = _place_then(capture, manifest, raised), _place_now(error, capture.process.get("files") or {})
+    if before[0] != now[0]:
+        return f"raised in {before[0] or '?'} then, in {now[0] or '?'} now: {exception_text(error)}"
+    if before[1] != now[1] and raised.text != exception_text(error):
+        return f"{raised.text!r} then, {exception_text(error)!r} now"
+    return ""
+
+
+def _captured(capture: Capture) -> tuple[Manifest, Raised] | None:
+    manifest = capture.manifest
+    if manifest is None or not manifest.exceptions:
+        return None
+    return manifest, manifest.exceptions[(capture.stored.view or (0, 0))[0]]
+
+
+def _place_then(capture: Capture, manifest: Manifest, raised: Raised) -> tuple[str, str]:
+    """Return the innermost project function of the captured failure and the text of its line."""
+    files = capture.process.get("files") or {}
+    for entry in reversed(raised.traceback):
+        frame = manifest.frames[entry.frame]
+        if is_project(frame.file) or frame.file in files:
+            lines = capture.stored.source(frame.source).splitlines() if frame.source else []
+            return frame.qualname, lines[entry.line - 1].strip() if 0 < entry.line <= len(lines) else ""
+    return "", ""
+
+
+def _place_now(error: BaseException, files: Json) -> tuple[str, str]:
+    found = ("", "")
+    for entry in _entries(error.__traceback__):
+        code = entry.tb_frame.f_code
+        if (is_project(code.co_filename) or code.co_filename in files) and code.co_filename != WRAPPER_FILE:
+            linecache.checkcache(code.co_filename)
+            found = (code.co_qualname, linecache.getline(code.co_filename, entry.tb_lineno).strip())
+    return found
+
+
+def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
+
+
+def _error(error: BaseException) -> Json:
+    try:
+        message = str(error)
+    except Exception as trouble:  # a `__str__` of the user's: the replay has happened, and is to be told
+        message = f"<no text: {type(trouble).__qualname__} raised>"
+    return {"type": type(error).__qualname__, "message": message}

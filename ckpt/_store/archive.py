@@ -1,0 +1,248 @@
+"""Records and their bytes in one file: a `.ckpt` file.
+
+    line ...        lines as in a journal; the body of the first says where the objects lie
+    empty line      and line ends up to a multiple of 64
+    bytes           the parts that the lines name, one after the other, then the objects, each at a multiple of 64
+
+Offsets count from where the bytes begin. The lines are read from the front of the file alone, `head -n 2 FILE | jq .body` will do, and a
+record whose body and signature came out of a journal is the same record here. Reading never raises because of what is in a file, except
+`DamagedError`.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Protocol
+
+from ckpt._model.record import FORMAT, Json
+from ckpt._store.files import read_at
+from ckpt._store.journal import BEGIN, Data, Finding, Line, decode, encode, objects_of, part
+from ckpt._store.objects import buffer_name
+from ckpt.errors import DamagedError
+
+__all__ = ["Archive", "Entry", "File", "Source", "named", "pack"]
+
+#: Arrays are as aligned in the file, and so in a map of it, as they want to be in memory.
+ALIGNED = 64
+#: How much of a file is read at first: lines and manifest of all but the largest.
+FRONT = 64 << 10
+#: What ends the lines.
+END = b"\n\n"
+
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record that goes into a file: its body as compact JSON, the signature of that, and the parts that it names."""
+
+    body: bytes
+    signature: str
+    parts: Sequence[Data] = ()
+
+
+def pack(entries: Iterable[Entry], objects: Mapping[str, Data], sign: Callable[[bytes], str]) -> list[Data]:
+    """Return what a file of `entries` and `objects` consists of, to be written one after the other. Large pieces are not copied."""
+    lines: list[bytes] = []
+    pieces: list[Data] = []
+    at = 0
+    for entry in entries:
+        lines.append(encode(entry.body, at if entry.parts else None, entry.signature))
+        pieces += entry.parts
+        at += sum(map(len, entry.parts))
+    places = {}
+    for name, data in objects.items():
+        view = memoryview(data).cast("B")
+        pieces += [bytes(-at % ALIGNED), view]
+        at += -at % ALIGNED
+        places[name] = [at, len(view)]
+        at += len(view)
+    head = b"".join([_first(_compact(places), sign), *lines, b"\n"])
+    return [head.ljust(_aligned(len(head)), b"\n"), *pieces]
+
+
+def named(buffers: Iterable[memoryview]) -> list[tuple[str, memoryview]]:
+    """Return raw buffers under the names of objects, as bytes; equal ones have the same name."""
+    found: dict[str, memoryview] = {}
+    names: list[tuple[str, memoryview]] = []
+    for buffer in buffers:
+        view = buffer.cast("B")
+        stem = name = buffer_name(view)
+        count = 0
+        while found.setdefault(name, view) is not view and not _is_equal(found[name], view):
+            count += 1
+            name = f"{stem}-{count}"
+        names.append((name, found[name]))
+    return names
+
+
+class Source(Protocol):
+    """Where the bytes of a file come from."""
+
+    path: str
+    size: int
+
+    def read(self, length: int, at: int) -> bytes:
+        """Return up to `length` bytes from the offset `at`; fewer only where the file ends."""
+
+    def map(self, length: int, at: int) -> memoryview:
+        """Return `length` bytes that may be written to, without a way back into the file."""
+
+    def close(self) -> None:
+        """Give the file back; what is mapped stays."""
+
+
+class File:
+    """A file of this machine, open for reading. Raises FileNotFoundError, and `DamagedError` for what is no regular file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        )
+        status = os.fstat(self._descriptor)
+        self.size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise DamagedError(f"{path!r} is not a regular file.")
+
+    def close(self) -> None:
+        """Give the file back; what is mapped stays."""
+        os.close(self._descriptor)
+
+    def read(self, length: int, at: int) -> bytes:
+        """Return up to `length` bytes from the offset `at`."""
+        return read_at(self._descriptor, length, at)
+
+    def map(self, length: int, at: int) -> memoryview:
+        """Return bytes of the file, mapped copy-on-write; files are replaced, never changed, so that a map stays what it was."""
+        return self._mapped[at : at + length] if length else memoryview(bytearray())
+
+    @cached_property
+    def _mapped(self) -> memoryview:
+        return memoryview(mmap.mmap(self._descriptor, self.size, access=mmap.ACCESS_COPY))
+
+
+class _Stored(Line):
+    """A line in a file of its own kind: its parts lie behind it."""
+
+    __slots__ = ("_archive",)
+
+    def __init__(self, line: Line, archive: Archive) -> None:
+        super().__init__(line.path, line.offset, line.piece, line.event, line.id)
+        self.take(line.body)
+        self._archive = archive
+
+    def read(self, index: int) -> bytes:
+        at, parts = self.fields()[0], self.body.get("parts", ())
+        if at is None or index >= len(parts):
+            raise DamagedError(f"The {self.event} record in {self.path!r} has no part {index}.")
+        data = self._archive.read_at(parts[index][0], at + sum(length for length, _ in parts[:index]))
+        if list(part(data)) != parts[index]:
+            raise DamagedError(f"Part {index} of the {self.event} record in {self.path!r} is not what was written.")
+        return data
+
+
+class Archive:
+    """The records in a `.ckpt` file. It answers for their objects as a store's objects do. Nothing is unpickled here.
+
+    Raises `DamagedError` for another kind of file, and for one of a later format.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.findings: list[Finding] = []
+        front = _front(source)
+        lines = decode(source.path, front, self.findings.append)
+        if not lines or lines[0].event != "archive":
+            raise DamagedError(f"{source.path!r} is damaged: its first line is not what was written.")
+        if lines[0].body.get("format", 0) > FORMAT:
+            raise DamagedError(f"{source.path!r} was written by a newer ckpt.", hint="pip install -U ckpt")
+        self.lines: list[Line] = [_Stored(line, self) for line in lines[1:]]
+        self._begin = _aligned(len(front))
+        self._places: Json = lines[0].body.get("objects", {})
+
+    def record(self, event: str) -> Line:
+        """Return the one record of an event; raise `DamagedError` when it is missing."""
+        found = [line for line in self.lines if line.event == event]
+        if len(found) != 1:
+            raise DamagedError(f"{self._source.path!r} holds {len(found) or 'no'} sound {event} records, not one.")
+        return found[0]
+
+    def read_at(self, length: int, at: int) -> bytes:
+        """Return bytes from an offset behind the lines; raise `DamagedError` when the file ends before."""
+        self._check_place(length, at)
+        return self._source.read(length, self._begin + at)
+
+    def names(self) -> dict[str, int]:
+        """Return the objects in the file, each with its size."""
+        return {name: length for name, (_, length) in self._places.items()}
+
+    def map(self, name: str) -> memoryview:
+        """Return the bytes of an object, mapped privately: writable, and nothing that is written reaches the file."""
+        at, length = self._places.get(name, (-1, 0))
+        self._check_place(length, at)
+        return self._source.map(length, self._begin + at)
+
+    def check(self) -> list[Finding]:
+        """Return what is not as it was written; nothing for a sound file."""
+        found = list(self.findings)
+        for what, look in self._looks():
+            try:
+                look()
+            except DamagedError as err:
+                found.append(Finding(self._source.path, None, f"{what}: {err.message}"))
+        return found
+
+    def _looks(self) -> Iterable[tuple[str, Callable[[], object]]]:
+        for line in self.lines:
+            for index in range(len(line.body.get("parts", ()))):
+                yield line.event, lambda line=line, index=index: line.read(index)  # type: ignore[misc]
+            for name in objects_of(line.body):
+                yield name, lambda name=name: self._check_object(name)  # type: ignore[misc]
+
+    def _check_object(self, name: str) -> None:
+        view = self.map(name)
+        is_text = name.startswith("t-")
+        if (f"t-{part(view)[1]}" != name) if is_text else not name.startswith(buffer_name(view)):
+            raise DamagedError("not what was written")
+
+    def _check_place(self, length: int, at: int) -> None:
+        if not 0 <= at <= at + length <= self._source.size - self._begin:
+            raise DamagedError(f"{self._source.path!r} is damaged: {length} bytes at {at} are not there.")
+
+
+@lru_cache(8)  # most files hold no objects
+def _first(places: str, sign: Callable[[bytes], str]) -> bytes:
+    body = f'{{"event":"archive","format":{FORMAT},"objects":{places}}}'.encode()
+    return encode(body, None, sign(body))
+
+
+def _front(source: Source) -> bytes:
+    """Return the lines of a file with the empty one that ends them; read what that takes, and no more than one piece beyond."""
+    length, data = FRONT, source.read(FRONT, 0)
+    if not data.startswith(BEGIN):
+        raise DamagedError(f"{source.path!r} is not a .ckpt file.")
+    while (end := data.find(END)) < 0:
+        more = source.read(length, len(data))
+        if not more:
+            raise DamagedError(f"{source.path!r} is damaged: its lines do not end.")
+        data, length = data + more, 2 * length
+    return data[: end + len(END)]
+
+
+def _aligned(at: int) -> int:
+    return at + -at % ALIGNED
+
+
+def _is_equal(one: memoryview, other: memoryview) -> bool:
+    """Whether two views of bytes are equal; compared as bytes, which memory views do item by item."""
+    return len(one) == len(other) and all(
+        one[at : at + FRONT].tobytes() == other[at : at + FRONT].tobytes() for at in range(0, len(one), FRONT)
+    )

@@ -1,0 +1,93 @@
+"""New objects on their way: written under a name that nobody looks for, then published complete, never over another."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+
+from ckpt._store.files import create_file
+from ckpt._store.journal import Data
+from ckpt._store.location import create
+
+__all__ = ["TEMPORARY", "ObjectWriter", "begin", "publish", "write_all"]
+
+TEMPORARY = ".tmp-"
+#: Linux writes at most this much at once.
+LARGEST = 1 << 30
+
+
+class ObjectWriter:
+    """A stream on its way into an object. Either `publish` or `discard` ends it; after either, `discard` does nothing."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._descriptor, self._path = begin(directory)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: Data) -> int:
+        """Add `data`; raise OSError when it cannot be written."""
+        view = memoryview(data).cast("B")
+        write_all(self._descriptor, view)
+        self._hash.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def publish(self, *, sync: bool = False) -> str:
+        """Give the object its name and return it."""
+        name = f"t-{self._hash.hexdigest()}"
+        path = os.path.join(self._directory, name)
+        if sync:
+            os.fsync(self._descriptor)
+        while not publish(self._path, path):
+            with contextlib.suppress(FileNotFoundError):  # collected at this moment
+                # The same content is there already, unless somebody cut it; then the whole one takes its place.
+                if os.stat(path, follow_symlinks=False).st_size == self.size:
+                    os.utime(path, follow_symlinks=False)
+                else:
+                    os.replace(self._path, path)
+                break
+        self.discard()
+        return name
+
+    def discard(self) -> None:
+        """Remove what has no name."""
+        if self._descriptor < 0:
+            return
+        os.close(self._descriptor)
+        self._descriptor = -1
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+
+def begin(directory: str) -> tuple[int, str]:
+    """Return the descriptor and the path of a new file in `directory`, which is made when somebody has removed the store."""
+    path = os.path.join(directory, f"{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}")
+    try:
+        return create_file(path), path
+    except FileNotFoundError:
+        create(os.path.dirname(directory))
+        return create_file(path), path
+
+
+def write_all(descriptor: int, view: memoryview) -> None:
+    """Write all of `view`, or raise OSError."""
+    done = 0
+    while done < len(view):
+        done += os.write(descriptor, view[done : done + LARGEST])
+
+
+def publish(temporary: str, path: str) -> bool:
+    """Give a finished file its name; False when something has that name already."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links: equal names mean equal content, so replacing does no harm
+        if os.path.lexists(path):
+            return False
+        os.rename(temporary, path)
+        return True
+    os.unlink(temporary)
+    return True

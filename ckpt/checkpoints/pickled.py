@@ -1,0 +1,167 @@
+"""The package's own format: a `.ckpt` file with one record, whose manifest describes the values, and one stream for each value.
+
+The header is read without unpickling anything. Each value can be loaded alone, so what two values share is two things after loading; large
+arrays are mapped, not read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import accumulate, pairwise
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, NamedTuple, Self
+
+from ckpt._model import codec
+from ckpt._model.describe import describe
+from ckpt._model.loading import Surroundings
+from ckpt._model.record import Json, Record, Value
+from ckpt._model.tags import Tags
+from ckpt._recording.events import described_json, value_json
+from ckpt._store import archive, trust
+from ckpt._store.files import host
+from ckpt._store.journal import Data, Line, part
+from ckpt._version import VERSION
+from ckpt.checkpoints.warning import warn
+from ckpt.errors import DamagedError, StoreError
+
+EVENT = "checkpoint"
+_compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointHeader(Record):
+    """What a `.ckpt` file says of itself. Times are seconds since the epoch, UTC."""
+
+    id: str
+    name: str
+    time: float = 0.0
+    #: Dynamically scoped tags, outermost first; a name may repeat.
+    tags: list[list[Any]] = field(default_factory=list)
+    host: str = ""
+    pid: int = 0
+    python: str = ""
+    #: The version of ckpt that wrote the file.
+    ckpt: str = ""
+    #: The values, described.
+    values: list[Value] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, data: Json) -> Self:
+        """Return the header that `data` describes, with its values as records."""
+        values = [Value.from_json(value) for value in data.get("values", ())]
+        return super(CheckpointHeader, cls).from_json({**data, "values": values})
+
+
+class _Encoded(NamedTuple):
+    """One value on its way into a file."""
+
+    #: Its description, as JSON.
+    described: str
+    stream: bytes
+    buffers: Sequence[memoryview]
+    lost: str
+
+
+class CkptFile:
+    """Values of any type <-> a `.ckpt` file."""
+
+    def __init__(self) -> None:
+        self._sign = trust.signer(_key())
+
+    def encode(self, name: str, value: Any) -> _Encoded:
+        """Return a value as a stream of its own; what cannot be kept of it becomes a placeholder."""
+        root = [value]
+        encoded = codec.encode(root, [root], codec.Limits(max_bytes=sys.maxsize))
+        if root[0] is not value:
+            reason = root[0].ckpt_reason
+            return _Encoded(value_json(describe(value, name) | {"reason": reason}), encoded.stream, encoded.buffers, reason)
+        lost = next(iter(encoded.lost.values())) if encoded.lost else ""
+        return _Encoded(described_json(value, name), encoded.stream, encoded.buffers, lost)
+
+    def freeze(self, encoded: _Encoded) -> _Encoded:
+        """Return `encoded` with copies of its buffers, which are the program's memory."""
+        return encoded._replace(buffers=[memoryview(view.tobytes()) for view in encoded.buffers])
+
+    def lost(self, encoded: _Encoded) -> str:
+        """Return why something is only a placeholder."""
+        return encoded.lost
+
+    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, _Encoded]) -> Sequence[Data]:
+        """Return the bytes of a file, signed with the key of this user."""
+        values = list(encoded.values())
+        buffers = archive.named(view for value in values for view in value.buffers)
+        manifest = f'{{"values":[{",".join([value.described for value in values])}]}}'.encode()
+        parts = [manifest, *[value.stream for value in values]]
+        # Put together by hand: a small checkpoint is to cost little more than its file.
+        head = f'"event":"{EVENT}","id":"{os.urandom(8).hex()}","name":{quote(name)},"time":{time.time():.6f}'
+        names = _compact([name for name, _ in buffers]) if buffers else "[]"
+        counts = f'"counts":{[len(value.buffers) for value in values]},"buffers":{names}'
+        sizes = ",".join([f'[{length},"{digest}"]' for length, digest in map(part, parts)])
+        raw = f'{{{head},"tags":{_compact(tags) if tags else "[]"},{_process()},"pid":{os.getpid()},{counts},"parts":[{sizes}]}}'.encode()
+        return archive.pack([archive.Entry(raw, self._sign(raw), parts)], dict(buffers), self._sign)
+
+    def load(self, source: archive.Source, only: str | None) -> dict[str, Any]:
+        """Return the values in a file; of the others than `only` nothing is read."""
+        from ckpt._replaying.functions import resolver
+
+        found = archive.Archive(source)
+        record = found.record(EVENT)
+        surroundings = Surroundings(
+            same_python=str(record.body.get("python")).split(".")[:2] == platform.python_version().split(".")[:2],
+            resolve=resolver(sys.modules.get("__main__")),
+        )
+        values = {}
+        for index, (name, buffers) in enumerate(_values(record), 1):
+            if only in {None, name}:
+                values[name] = codec.decode(record.read(index), list(map(found.map, buffers)), surroundings)[0]
+        return values
+
+
+def read_header(source: archive.Source) -> CheckpointHeader:
+    """Return what a file says of itself; nothing is unpickled. Raises `DamagedError`."""
+    record = archive.Archive(source).record(EVENT)
+    with _sense(record):
+        return CheckpointHeader.from_json(record.body | _manifest(record))
+
+
+def _manifest(record: Line) -> Json:
+    with _sense(record):
+        return dict(json.loads(record.read(0)))
+
+
+def _values(record: Line) -> list[tuple[str, list[str]]]:
+    """Return the names of the values, each with the names of its buffers."""
+    with _sense(record):
+        names, ends = record.body["buffers"], list(accumulate(record.body["counts"], initial=0))
+        return [(value["name"], names[a:b]) for value, (a, b) in zip(_manifest(record)["values"], pairwise(ends), strict=True)]
+
+
+@contextmanager
+def _sense(record: Line) -> Iterator[None]:
+    """Let a manifest that is not what it should be raise `DamagedError`."""
+    try:
+        yield
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as err:
+        raise DamagedError(f"The manifest in {record.path!r} makes no sense: {err!r}.") from err
+
+
+@cache
+def _process() -> str:
+    """Return what is the same for all files of this process, as the inside of a JSON object."""
+    return _compact({"host": host(), "python": platform.python_version(), "ckpt": VERSION})[1:-1]
+
+
+def _key() -> bytes | None:
+    try:
+        return trust.key()
+    except StoreError as err:
+        warn(f"Checkpoints are not signed: {err.message} {err.hint}")
+        return None

@@ -1,0 +1,190 @@
+"""The names of checkpoints, and what was configured for them.
+
+A checkpoint rests until a rule reaches it: a name, or the beginning of one up to a dot, for which a handler was configured. Rules also hold
+for what is registered later. `resting` and `resting_under` say at once, as the names were called, that there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from ckpt._model.tags import Tags
+from ckpt.checkpoints.paths import full_name, full_names
+from ckpt.checkpoints.warning import warn
+from ckpt.errors import CheckpointDeprecationWarning, UsageError
+
+
+@runtime_checkable
+class Handler(Protocol):
+    """Whatever keeps the values of checkpoints.
+
+    A handler may also have `stage(values)`: a session gives it values when they come, and `put` what it returned when they are committed.
+    """
+
+    def put(self, name: str, tags: Tags, values: Mapping[str, Any]) -> object:
+        """Keep `values` of the checkpoint with the full name `name`; `tags` are pairs, outermost first, in which names may repeat."""
+
+
+#: Names of checkpoints that rest, as the program calls them: in one text, and as a prefix with names under it.
+resting: dict[str, None] = {}
+resting_under: dict[str, dict[str, None]] = {}
+
+_lock = threading.RLock()
+_handlers: dict[str, Handler | None] = {}
+_renamed: dict[str, str] = {}
+#: What was configured, latest last; None for what was switched off.
+_rules: dict[str, Handler | None] = {}
+
+
+def register(prefix: str | Iterable[str], names: str | Iterable[str] | None = None, /) -> None:
+    """Make checkpoints known: `register("MyPackage", ["foo", "bar"])`, or a list of full names. Twice is harmless."""
+    with _lock:
+        for name in full_names(prefix, names):
+            _register(name)
+
+
+def deprecate(*names: str) -> None:
+    """Say that a checkpoint has a new name: `deprecate("MyPackage", "old", "new")`, or both names in full.
+
+    Who configures the old name is warned, and has configured the new one. Raises `UsageError` for a name that would replace itself.
+    """
+    if len(names) not in {2, 3}:
+        raise UsageError("A prefix, an old name and a new one, please.", hint='checkpoints.deprecate("MyPackage", "old", "new")')
+    prefix = names[0] if names[2:] else None
+    old, new = (full_name(prefix, name) for name in names[-2:])
+    with _lock:
+        if _current(new) == old:
+            raise UsageError(f"{new!r} is already replaced by {old!r}.")
+        _renamed[old] = new
+        _handlers.pop(old, None)
+        waiting = _rules.pop(old, None)
+        _forget()
+        if waiting is not None:
+            _configure(new, waiting)
+    if waiting is not None:
+        _warn_renamed(old, new)
+
+
+def config(first: str | Iterable[str] | Handler, second: object, /, **options: Any) -> None:
+    """Switch checkpoints on: `config(names, path, **options)`, `config(names, handler)` or `config(handler, names)`.
+
+    `names` is one name, a list of names, or a prefix, which means all that are registered under it, now or later. `path` is a directory or
+    an fsspec URL, and `options` are those of `FileHandler`. Of several calls that mean the same checkpoint the last one counts.
+
+    A name under which nothing is registered yet takes effect when it is; that, and a deprecated name, is warned of.
+    """
+    names, handler = (second, first) if isinstance(first, Handler) else (first, second)
+    kept = _handler(handler, options)
+    if not isinstance(names, str | Iterable):
+        raise UsageError(f"Checkpoints are configured by name, not by {names!r}.", hint='checkpoints.config("MyPackage.foo", "./path")')
+    asked = full_names(names, None)
+    with _lock:
+        current = {name: _current(name) for name in asked}
+        unknown = [name for name in current.values() if not _reached(name)]
+        for name in current.values():
+            _configure(name, kept)
+        known = list(_handlers)
+    for old, new in current.items():
+        if old != new:
+            _warn_renamed(old, new)
+    for name in unknown:
+        nearest = "".join(f" Did you mean {each!r}?" for each in difflib.get_close_matches(name, known, 1))
+        warn(f"No checkpoint {name!r} is registered yet; it is switched on when it is.{nearest}")
+
+
+def disable(prefix: str | Iterable[str] | None = None, names: str | Iterable[str] | None = None, /) -> None:
+    """Switch checkpoints off: those of a name, a list of names or a prefix; all of them without."""
+    with _lock:
+        if prefix is None:
+            _rules.clear()
+            _handlers.update(dict.fromkeys(_handlers))
+            return
+        for name in full_names(prefix, names):
+            _configure(_current(name), None)
+
+
+def available() -> list[str]:
+    """Return the names of all registered checkpoints, in the order of their registration; deprecated names are not among them."""
+    with _lock:
+        return list(_handlers)
+
+
+def enabled_checkpoints() -> list[str]:
+    """Return the names of the checkpoints that are switched on."""
+    with _lock:
+        return [name for name, handler in _handlers.items() if handler is not None]
+
+
+def deprecated_checkpoints() -> dict[str, str]:
+    """Return each deprecated name with the one that replaces it."""
+    with _lock:
+        return dict(_renamed)
+
+
+def handler_of(*called: str) -> tuple[str, Handler | None]:
+    """Return full name and handler of a checkpoint as it was called, by prefix and name or by one text; register it if need be."""
+    name = _current(full_name(*called) if called[1:] else full_name(None, *called))
+    if name not in _handlers:
+        register(name)
+    if _handlers.get(name) is None:
+        names = resting_under.setdefault(called[0], {}) if called[1:] else resting
+        names[called[-1]] = None
+        # Without a lock, which a fork could leave locked: who configures sets the handler first, and then lets all names be asked again.
+        if _handlers.get(name) is not None:
+            names.pop(called[-1], None)
+    return name, _handlers.get(name)
+
+
+def _register(name: str) -> None:
+    name = _current(name)
+    if name not in _handlers:
+        _handlers[name] = next((handler for rule, handler in reversed(_rules.items()) if _is_under(name, rule)), None)
+
+
+def _configure(name: str, handler: Handler | None) -> None:
+    """Let `handler` be that of `name` and of all under it; earlier rules for them are void."""
+    for rule in [rule for rule in _rules if _is_under(rule, name)]:
+        del _rules[rule]
+    _rules[name] = handler
+    for reached in _reached(name):
+        _handlers[reached] = handler
+    _forget()
+
+
+def _forget() -> None:
+    resting.clear()
+    resting_under.clear()
+
+
+def _reached(name: str) -> list[str]:
+    return [known for known in _handlers if _is_under(known, name)]
+
+
+def _is_under(name: str, rule: str) -> bool:
+    return name == rule or name.startswith(f"{rule}.")
+
+
+def _current(name: str) -> str:
+    while name in _renamed:
+        name = _renamed[name]
+    return name
+
+
+def _handler(given: object, options: dict[str, Any]) -> Handler:
+    if isinstance(given, str | os.PathLike):
+        from ckpt.checkpoints.directory import FileHandler
+
+        return FileHandler(given, **options)
+    if not isinstance(given, Handler):
+        raise UsageError(f"{given!r} is neither a path nor a handler.", hint="a handler has a method put(name, tags, values)")
+    if options:
+        raise UsageError(f"A handler is given complete: {', '.join(options)} cannot be set here.")
+    return given
+
+
+def _warn_renamed(old: str, new: str) -> None:
+    warn(f"The checkpoint {old!r} is called {new!r} now, and that is what is configured.", CheckpointDeprecationWarning)
