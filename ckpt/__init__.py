@@ -11,7 +11,7 @@ from importlib import import_module as _import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ckpt import checkpoints
+    from ckpt import checkpoints, codebase, pipeline
     from ckpt._model.tags import tags
     from ckpt._recording.decorator import ckpt
     from ckpt._recording.recorder import capture_exception
@@ -28,8 +28,10 @@ __all__ = [
     "captures",
     "checkpoints",
     "ckpt",
+    "codebase",
     "get_ckpt_dir",
     "load",
+    "pipeline",
     "set_ckpt_dir",
     "tags",
 ]
@@ -42,8 +44,10 @@ _ROOMS = {
     "captures": ("ckpt._replaying.opening", "captures"),
     "checkpoints": ("ckpt.checkpoints", ""),
     "ckpt": ("ckpt._recording.decorator", "ckpt"),
+    "codebase": ("ckpt.codebase", ""),
     "get_ckpt_dir": ("ckpt._store.location", "get_ckpt_dir"),
     "load": ("ckpt._replaying.opening", "load"),
+    "pipeline": ("ckpt.pipeline", ""),
     "set_ckpt_dir": ("ckpt._recording.ground", "set_ckpt_dir"),
     "tags": ("ckpt._model.tags", "tags"),
 }

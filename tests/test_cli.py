@@ -20,7 +20,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "commands.md"
-COMMANDS = ("init", "info", "show", "run", "shell", "debug", "diff", "sources", "clear", "check")
+COMMANDS = (
+    "init",
+    "info",
+    "show",
+    "run",
+    "shell",
+    "debug",
+    "diff",
+    "sources",
+    "test",
+    "plan",
+    "graph",
+    "clear",
+    "check",
+    "index",
+    "snapshot",
+)
+#: Commands of a group, with its name.
+SUBCOMMANDS = tuple(f"snapshot {name}" for name in ("create", "show", "run", "make-pyz", "from"))
 NEWEST_TYPER = (0, 29)
 
 JOB = r'''
@@ -197,10 +215,10 @@ def test_both_spellings_are_the_same_command(looker: Person) -> None:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *SUBCOMMANDS])
 def test_help_is_everywhere(looker: Person, tmp_path: Path, command: str) -> None:
     """Every command explains itself, without a store, and makes nothing."""
-    done = looker.ckpt(command, "--help", cwd=tmp_path, HOME=str(tmp_path))
+    done = looker.ckpt(*command.split(), "--help", cwd=tmp_path, HOME=str(tmp_path))
     assert done.code == 0
     assert done.out.startswith(f"Usage: ckpt {command}")
     assert list(tmp_path.iterdir()) == []
@@ -221,7 +239,7 @@ def generated() -> str:
         command = [sys.executable, "-m", "ckpt", *arguments, "--help"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
-    pages = [f"## ckpt {command}\n\n```text\n{told(command)}\n```\n" for command in COMMANDS]
+    pages = [f"## ckpt {command}\n\n```text\n{told(*command.split())}\n```\n" for command in (*COMMANDS, *SUBCOMMANDS)]
     head = "# Commands\n\nWhat `ckpt --help` and `ckpt COMMAND --help` say; [usage.md](usage.md) shows them at work.\n"
     return "\n".join([head, f"```text\n{told()}\n```\n", *pages])
 

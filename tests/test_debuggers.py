@@ -352,7 +352,7 @@ def test_vscode_without_debugpy_names_the_package(desk: Desk) -> None:
     except CkptError as err:
         print(type(err).__name__, err.hint)
     """
-    assert desk.feed(ending).stdout == "DebuggerError pip install debugpy\n"
+    assert desk.feed(ending).stdout == "DebuggerError pip install 'debugpy>=1.8.22'\n"
 
 
 def test_wrong_names_and_frames_are_usage_errors() -> None:

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from ckpt._model.record import Entry, Frame, Manifest, Raised
-from ckpt._replaying.frames import rebuild, show_sources
+from ckpt._replaying.frames import rebuild
+from ckpt._replaying.texts import show_sources
 from ckpt.errors import DamagedError
 
 # A recorder as small as can be: what the real one keeps, without a store and without pickles.

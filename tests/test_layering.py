@@ -14,14 +14,17 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ckpt"
 #: The house from the ground up: what stands further down may import what stands above it, never the other way.
 ROOMS = """
 _version errors
-_model: record replaying tags describe interrupts placeholder config imported packages sources reducing loading codec
-_store: location trust files journal objects archive captures stored retention pair rewrite writer upkeep store
+_model: record replaying tags describe interrupts placeholder config imported packages sources lazy reducing loading codec
+_store: location trust files journal spill objects archive captures stored merging capture_file retention pair rewrite writer upkeep store
 _recording: options endings variables others tracebacks process ground given events recorder decorator
-_replaying: definitions scripts modules captured_code changes value_diff arguments doubts functions namespaces frames debuggers rehydrate
-_replaying: verdicts tracing profiling calling replay batches watching code_diff opening
-checkpoints: paths warning registry firing sessions memory places formats tables pickled directory index loading
-_cli: text tower screen exits report stores listing shells completion options looking indexing keeping
-_cli: sessions replaying batch watcher running comparing commands app
+_replaying: definitions scripts modules captured_code folder_code changes value_diff arguments doubts functions namespaces
+_replaying: stand_ins scopes stubs frames texts vscode debuggers rehydrate
+_replaying: verdicts tracing profiling calling replay batches watching code_diff literals naming regression opening
+checkpoints: paths warning registry firing sessions memory places remote formats tables pickled directory index indexing loading
+codebase: rules gitignore listing selection launching archive surroundings snapshot captured extraction names views version loading runs
+pipeline: stages config codes values fingerprints results keys places claims work delegating watching table planning drawing running
+_cli: text tower others screen exits report stores listing shells completion options looking indexing keeping
+_cli: pipelines sessions replaying batch watcher running comparing writing snapshots commands app
 __init__ __main__
 """
 #: `_recording` and `_replaying` do not know each other: what they share is the record.
@@ -29,19 +32,20 @@ STRANGERS = {("_recording", "_replaying"), ("_replaying", "_recording")}
 #: Third-party packages, and the corridor or rooms they live in.
 LIVE_IN = {
     "typer": ("_cli",),
-    "rich": ("_cli",),
+    "rich": ("_cli", "pipeline.table"),
     "cloudpickle": ("_model.reducing",),
     "dill": ("_model.reducing", "_model.loading"),
     "ipdb": ("_replaying.debuggers",),
     "IPython": ("_replaying.debuggers",),
     "pudb": ("_replaying.debuggers",),
-    "debugpy": ("_replaying.debuggers",),
+    "debugpy": ("_replaying.vscode",),
     "traitlets": ("_replaying.debuggers",),
-    "fsspec": ("checkpoints.places",),
+    "fsspec": ("checkpoints.remote", "pipeline.places"),
     "numpy": ("checkpoints.memory",),
     "polars": ("checkpoints.tables", "checkpoints.index"),
     "pyarrow": ("checkpoints.tables", "checkpoints.index"),
-    "platformdirs": ("_store.location", "_store.trust"),
+    "platformdirs": ("_store.location", "_store.trust", "codebase.extraction"),
+    "wandb": ("codebase.runs",),
 }
 
 

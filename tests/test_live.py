@@ -17,6 +17,9 @@ import pytest
 from tests.live.comparing import Sessions, told
 from tests.processes import ckpt, environment
 
+#: The first test waits for all programs to be played.
+pytestmark = pytest.mark.timeout(600)
+
 HERE = Path(__file__).parent / "live"
 PROGRAMS = sorted(path.stem for path in (HERE / "programs").glob("*.py"))
 #: Also opened by the command itself.
@@ -44,10 +47,10 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (path / name).mkdir()
         shutil.copy(HERE / "programs" / f"{name}.py", path / name / "program.py")
     stage = [sys.executable, str(HERE / "stage.py")]
-    subprocess.run([*stage, "live", str(path), *PROGRAMS], env=_environment(path), check=True, timeout=120)
+    subprocess.run([*stage, "live", str(path), *PROGRAMS], env=_environment(path), check=True, timeout=300)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(_capture, [path / name for name in PROGRAMS]))
-    subprocess.run([*stage, "captured", str(path), *PROGRAMS], env=_environment(path), check=True, timeout=120)
+    subprocess.run([*stage, "captured", str(path), *PROGRAMS], env=_environment(path), check=True, timeout=300)
     return path
 
 

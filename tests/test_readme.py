@@ -148,6 +148,7 @@ def check_python(machine: Machine, block: str) -> None:
     """Write the block to the file that its first line names, or run it."""
     named = re.match(r"# (\S+\.py)\n", block)
     if named:
+        (machine.clone / named[1]).parent.mkdir(parents=True, exist_ok=True)
         (machine.clone / named[1]).write_text(block, encoding="utf-8")
         return
     script = machine.clone / "block.py"

@@ -316,3 +316,28 @@ def test_the_exception_of_a_capture_can_be_raised(store: Store) -> None:
     frames = [frame for frame, _ in traceback.walk_tb(again.value.__traceback__)]
     assert frames[-1].f_locals["x"] == 3
     assert sys.exception() is None
+
+
+NOTEBOOK = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell("import ckpt\\nfactor = 2\\nclass Row:\\n    def __init__(self, n): self.n = n")
+shell.run_cell("@ckpt.ckpt(active=False)\\ndef work(row):\\n    scaled = factor * row.n\\n    return 1 // scaled")
+shell.run_cell("work(Row(0))")
+"""
+
+
+def test_a_notebooks_function_opens_with_its_source_and_replays(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
+    """Cells have no file: their text is kept, their classes and functions go by value."""
+    environ = {"PYCKPT_DIR": store.path, "IPYTHONDIR": str(tmp_path / "ipython")}
+    python(script(NOTEBOOK, "notebook.py"), cwd=tmp_path, environ=environ)
+
+    shown = ask(
+        "c = ckpt.load(); print(c.replay().verdict, c.locals['scaled'], c.args[0].n)\n"
+        "with c.sources(): print(''.join(traceback.format_exception(c.exception)))",
+        tmp_path,
+        store,
+    )
+
+    assert shown.startswith("same failure 0 0")
+    assert "    return 1 // scaled" in shown

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ckpt._cli import comparing, indexing, keeping, looking, replaying, running
+from ckpt._cli import comparing, indexing, keeping, looking, pipelines, replaying, running, snapshots, writing
 from ckpt._cli.exits import exit_codes
 from ckpt._cli.screen import write
 
@@ -22,6 +22,9 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     replaying.debug,
     comparing.diff,
     comparing.sources,
+    writing.test,
+    pipelines.plan,
+    pipelines.graph,
     keeping.clear,
     keeping.check,
     indexing.index,
@@ -70,3 +73,4 @@ def _ckpt(
 
 for _command in COMMANDS:
     app.command()(_command)
+app.add_typer(snapshots.app, name="snapshot")

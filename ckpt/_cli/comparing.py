@@ -89,7 +89,7 @@ def _style(line: str) -> str:
 def _of_packages(stored: Stored) -> Iterator[Line]:
     from ckpt._replaying.doubts import changed_packages
 
-    for package, then, now in changed_packages(stored.process):
+    for package, then, now in changed_packages(stored.process, thorough=True):
         yield "yellow", one_line(f"{package}: {then} then, {now or 'not installed'} now")
 
 

@@ -9,11 +9,13 @@ import typer
 from ckpt._cli.options import AsJson, Name
 
 if TYPE_CHECKING:
-    from ckpt._cli.tower import SourceLine
-    from ckpt._model.record import Frame
+    from collections.abc import Callable
+
+    from ckpt._model.record import Frame, Place
     from ckpt._store.store import Stored
 
 Newest = Annotated[int | None, typer.Option("-n", metavar="N", min=0, help="The newest N; 100 without it, and all with --json.")]
+Threads = Annotated[bool, typer.Option("--threads", help="The other threads and tasks at the failure, with their stacks.")]
 
 
 def info(name: Name = None, newest: Newest = None, as_json: AsJson = False) -> None:
@@ -26,7 +28,7 @@ def info(name: Name = None, newest: Newest = None, as_json: AsJson = False) -> N
     Listing(name, newest, as_json).tell()
 
 
-def show(name: Name = None, as_json: AsJson = False) -> None:
+def show(name: Name = None, threads: Threads = False, as_json: AsJson = False) -> None:
     """Show one capture with all its variables.
 
     The traceback with the variables of each frame, or the arguments of a call that did not fail. Without NAME: the newest failure, or the
@@ -41,17 +43,19 @@ def show(name: Name = None, as_json: AsJson = False) -> None:
     failure = stored.failure.manifest() if stored.failure is not None else None
     if as_json:
         screen.write(report.record(stored.header, stored.process, entry, failure))
+    elif threads:
+        screen.show_lines(report.beside(stored.header, failure, _source_lines(stored)))
     else:
         screen.show_lines(report.page(stored.header, entry, failure, _source_lines(stored), stored.view or (0, 0)))
 
 
-def _source_lines(stored: Stored) -> SourceLine:
+def _source_lines(stored: Stored) -> Callable[[Frame | Place, int], str]:
     """Return the reader of a capture's source lines; each text is read once, and a damaged one costs only its lines."""
     from ckpt.errors import CkptError
 
     texts: dict[str, list[str]] = {}
 
-    def source_line(frame: Frame, number: int) -> str:
+    def source_line(frame: Frame | Place, number: int) -> str:
         if frame.source is None:
             return ""
         if frame.source not in texts:

@@ -21,10 +21,23 @@ class Debugger(StrEnum):
 
 
 class Code(StrEnum):
-    """What --code may name."""
+    """What --code may name, besides snapshots."""
 
     current = "current"
     captured = "captured"
+
+
+def _code(given: str) -> str:
+    """Return what a capture's code may be: one of the words, or the folder of a snapshot, unpacked when it is a zip file."""
+    import os
+
+    if given in set(Code) or os.path.isdir(given):
+        return given
+    if not os.path.exists(given):
+        raise UsageError(f"There is no code {given!r}.", hint="current, captured, or the path of a snapshot")
+    from ckpt.codebase.extraction import unpack
+
+    return unpack(given).directory
 
 
 Name = Annotated[
@@ -40,7 +53,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Here = Annotated[bool, typer.Option("--here", help="Run in this directory, not in the captured one.")]
 UseDebugger = Annotated[Debugger | None, typer.Option("--debugger", help="Which debugger; without it, the best that can be used.")]
 AtFrame = Annotated[int | None, typer.Option("--frame", metavar="N", help="Frame number; 0 is the captured function.")]
-UseCode = Annotated[Code, typer.Option("--code", show_default=False, help="The project's code: today's, or as it was captured.")]
+UseCode = Annotated[
+    str,
+    typer.Option(
+        "--code",
+        metavar="CODE",
+        parser=_code,
+        show_default=False,
+        autocompletion=lambda: list(Code),
+        help="The project's code: current, captured (as it was), or a snapshot's (a zip file, a folder).",
+    ),
+]
 
 
 def only_one(options: dict[str, bool]) -> None:

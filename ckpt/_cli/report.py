@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ckpt._cli.others import PlaceLine, mention, stacks
 from ckpt._cli.text import age, one_line, plural, size, span, when
 from ckpt._cli.tower import Line, SourceLine, measure, tower, variables
 from ckpt._model.record import DIED, FAILED, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json, Manifest
@@ -102,13 +103,18 @@ def page(header: Header, entry: Manifest | None, failure: Manifest | None, sourc
     head = _head(header)
     if failure is not None:
         told = tower(failure, source_line, view) or [("bold red", one_line(header.exception or "The failure holds no exception."))]
-        return [*head, ("", ""), *told]
+        return [*head, *mention(failure.others), ("", ""), *told]
     arguments = entry.arguments if entry is not None else []
     shown = [("", "Called with:"), *variables(arguments, "  ")] if arguments else [("", "Called without arguments.")]
     ended = [("", ""), ("", one_line(f"Returned: {_returned(header.returned)}"))] if header.returned else []
     if header.status == LEFT and header.exception:
         ended = [("", ""), ("", f"Left by {one_line(header.exception)}")]
     return [*head, ("", ""), *shown, *ended]
+
+
+def beside(header: Header, failure: Manifest | None, source_line: PlaceLine) -> list[Line]:
+    """Return what one capture is, and what else was running when it failed."""
+    return [*_head(header), *stacks(failure.others if failure is not None else (), source_line)]
 
 
 def record(header: Header, process: Json, entry: Manifest | None, failure: Manifest | None) -> str:

@@ -80,7 +80,7 @@ def shell_with_locals(capture: Capture, number: int) -> None:
 
 def shell_with_arguments(capture: Capture, *, here: bool) -> None:
     """Open the shell on the captured arguments."""
-    with capture.surroundings(here=here):
+    with capture.surroundings(here=here), capture.sources_in_use():
         _shell(capture, f"The arguments of {capture.header.name}", _named_arguments(capture), {}, None)
 
 

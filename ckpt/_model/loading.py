@@ -16,6 +16,7 @@ from typing import Any
 
 from ckpt._model.describe import type_name
 from ckpt._model.interrupts import belongs_to_program
+from ckpt._model.lazy import imported_when_used
 from ckpt._model.placeholder import Placeholder, gone_class
 from ckpt.errors import DamagedError
 
@@ -33,10 +34,17 @@ class Surroundings:
     resolve: Callable[[str, str], object | None] = lambda module, qualname: None
     #: The classes and functions that were kept by value and have been made, under the same two names.
     made: dict[tuple[str, str], object] = field(default_factory=dict)
+    #: Whether all of it must come back: nothing takes the place of what cannot be loaded, and `DamagedError` says so.
+    is_whole: bool = False
 
 
 def load(stream: bytes | memoryview, buffers: Sequence[memoryview], surroundings: Surroundings) -> Any:
     """Return the root of `stream`. Raises `DamagedError` when the stream itself is broken."""
+    if surroundings.is_whole:
+        try:
+            return _WholeUnpickler(io.BytesIO(stream), buffers, surroundings).load()
+        except Exception as error:
+            raise DamagedError(f"The values cannot be loaded: {type_name(type(error))}: {error}.") from error
     try:
         return _Unpickler(io.BytesIO(stream), buffers, surroundings).load()
     except BaseException as error:
@@ -102,7 +110,7 @@ class _Verbs:
         return value
 
     def stream_module(self, name: str) -> Any:
-        return import_module(name)
+        return import_module(name) if self._surroundings.is_whole else imported_when_used(name)
 
     def stream_dill(self, data: bytes) -> Any:
         import dill  # noqa: PLC0415  only a stream with something of dill's needs it
@@ -174,6 +182,15 @@ class _Unpickler(_FindClass, pickle.Unpickler):
     def __init__(self, file: io.BytesIO, buffers: Sequence[memoryview], surroundings: Surroundings) -> None:
         super().__init__(file, buffers=buffers)
         self._verbs = _Verbs(surroundings)
+
+
+class _WholeUnpickler(_Unpickler):
+    """Puts nothing in the place of what is gone."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in _VERB_MODULES and name.startswith("stream_"):
+            return getattr(self._verbs, name)
+        return pickle.Unpickler.find_class(self, module, name)
 
 
 class GuardedUnpickler(_FindClass, pickle._Unpickler):  # type: ignore[name-defined, misc]  # noqa: SLF001

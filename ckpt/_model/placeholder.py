@@ -38,6 +38,9 @@ class Placeholder:
 
     __call__ = __iter__ = __next__ = __len__ = __getitem__ = __contains__ = __bool__ = __enter__ = __exit__ = _refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _refuse
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __pos__ = __invert__ = _refuse
+    __abs__ = __round__ = __bytes__ = __fspath__ = _refuse
     __int__ = __float__ = __index__ = __neg__ = __await__ = __aiter__ = __anext__ = __setitem__ = __delitem__ = _refuse
 
 

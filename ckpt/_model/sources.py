@@ -37,7 +37,12 @@ Stamp = tuple[int, int]
 
 def is_project(file: str) -> bool:
     """Whether `file` belongs to the user's project: not the standard library, not installed, not ckpt, not a name like `<string>`."""
-    return bool(file) and not file.startswith(("<", *_library())) and _INSTALLED.search(file) is None
+    return bool(file) and not file.startswith(("<", *_library())) and not is_installed(file)
+
+
+def is_installed(file: str) -> bool:
+    """Whether `file` belongs to an installed package."""
+    return _INSTALLED.search(file) is not None
 
 
 @functools.cache
@@ -211,11 +216,18 @@ def _stamp(file: str) -> Stamp | None:
     return (status.st_mtime_ns, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
-def _read(file: str, limit: int) -> bytes:
+def open_regular(file: str) -> int:
+    """Return a descriptor of a regular file for reading; raise OSError for anything else, without waiting for a FIFO or a terminal."""
     descriptor = os.open(file, _OPEN_FLAGS)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError("it is no regular file any more")
+
+
+def _read(file: str, limit: int) -> bytes:
+    descriptor = open_regular(file)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError("it is no regular file any more")
         pieces, size = [], 0
         while piece := os.read(descriptor, limit + 1 - size):
             pieces.append(piece)

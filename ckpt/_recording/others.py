@@ -19,6 +19,9 @@ from ckpt._model.record import Json
 OTHERS_LIMIT = 100
 STACK_LIMIT = 30
 
+#: The function of the recorder in which a thread waits that has lent its recording to another.
+_WAITS = "_on_fresh_stack"
+
 #: Where a suspended coroutine or generator has its frame, and what it waits for.
 _WAITING: dict[type, tuple[str, str]] = {
     CoroutineType: ("cr_frame", "cr_await"),
@@ -47,7 +50,9 @@ def _threads(code_of: CodeOf) -> Iterator[Json]:
     if not frames:
         return
     known = dict(vars(sys.modules["threading"])["_active"]) if "threading" in sys.modules else {}
-    for identity, frame in islice(frames.items(), OTHERS_LIMIT):
+    # One that waits for this one, deep in a recursion, is the one that failed.
+    others = ((identity, frame) for identity, frame in frames.items() if frame.f_code.co_name != _WAITS)
+    for identity, frame in islice(others, OTHERS_LIMIT):
         fields = vars(known[identity]) if identity in known else {}
         yield _record("thread", fields.get("_name"), "daemon" if fields.get("_daemonic") is True else "", _upwards(frame), code_of)
 

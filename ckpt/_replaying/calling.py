@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -48,9 +49,10 @@ class Request(Record):
         """Return the capture, ready to be replayed in the way that is wanted. Raises `NotFoundError` and `UsageError`."""
         from ckpt._replaying.changes import parse_changes
         from ckpt._replaying.rehydrate import Capture
+        from ckpt._store.capture_file import CaptureFile
         from ckpt._store.store import Store
 
-        capture = Capture(Store(self.store), self.id, code=self.code)
+        capture = Capture(CaptureFile(self.store) if os.path.isfile(self.store) else Store(self.store), self.id, code=self.code)
         capture.changes = parse_changes(self.changes)
         return capture
 
@@ -91,11 +93,11 @@ def call_again(
 
 
 def _told(capture: Capture, shown: Replay) -> Replay:
-    return replace(shown, notes=tuple(capture.replay_notes), files=tuple(_project_files(capture)))
+    return replace(shown, notes=tuple(capture.replay_notes))
 
 
-def _project_files(capture: Capture) -> list[str]:
-    """Return the files whose change may change what a replay shows."""
+def project_files(capture: Capture) -> list[str]:
+    """Return the files whose change may change what a replay shows, as far as they are loaded or were captured."""
     loaded = (getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values()))
     main = (capture.process.get("main") or {}).get("file")
     known = [*(capture.process.get("files") or ()), *([main] if isinstance(main, str) else [])]

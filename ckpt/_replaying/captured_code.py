@@ -11,14 +11,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
+from functools import partial
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from types import ModuleType
 
 from ckpt._model.record import Json
 from ckpt._model.sources import is_project
-from ckpt._replaying.modules import OURS, Project, TextLoader, import_root, project_path
+from ckpt._replaying.modules import OURS, OwnFinder, Project, TextLoader, import_root, project_path
 from ckpt.errors import CannotReplayError
 
 
@@ -36,14 +36,16 @@ class CapturedProject(Project):
         #: Module -> file, of the modules whose text there is.
         self._files = {module: file for module, file in known.items() if file in self._names and not _is_reserved(module)}
         self._tops = {module.partition(".")[0] for module in self._files}
+        #: The modules that were loaded inside, while this is not entered; and those there were before, while it is.
         self._loaded: dict[str, ModuleType] = {}
+        self._before: set[str] | None = None
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Put the project's modules into `sys.modules`, those loaded inside before among them, and let the others be imported."""
-        with project_path(self.process):
+        with project_path(self.process, self.roots()):
             todays = {name: sys.modules.pop(name) for name, module in list(sys.modules.items()) if self._is_mine(name, module)}
-            before = set(sys.modules)
+            self._before = set(sys.modules)
             sys.modules.update(self._loaded)
             finder = _Finder(self._files, self.loader)
             sys.meta_path.insert(0, finder)
@@ -51,9 +53,9 @@ class CapturedProject(Project):
                 yield
             finally:
                 sys.meta_path.remove(finder)
-                new = {name for name, module in list(sys.modules.items()) if name not in before and is_project(_file(module))}
-                mine = {name for name, module in list(sys.modules.items()) if self._is_mine(name, module)}
-                self._loaded = {name: sys.modules.pop(name) for name in new | mine if name != "__main__"}
+                self._loaded, self._before = self._inside(), None
+                for name in self._loaded:
+                    del sys.modules[name]
                 sys.modules.update(todays)
 
     def text(self, file: str) -> bytes:
@@ -71,17 +73,25 @@ class CapturedProject(Project):
     def notes(self) -> list[str]:
         """Return which of the project's files do not come from the capture, one line each."""
         kept = set(self._names)
-        loaded = {_file(module): name for name, module in self._loaded.items()}
+        loaded = {_file(module): name for name, module in self._inside().items()}
         omitted = self.process.get("omitted") or {}
         return [
             f"{name} is imported from disk: {omitted.get(file, 'it was not loaded when the capture was made')}"
-            for file, name in sorted(loaded.items())
+            for file, name in sorted(loaded.items(), key=lambda item: item[1])
             if file and file not in kept
         ]
 
-    def files(self) -> dict[str, str]:
-        """Return file -> name of its text, of everything that is kept."""
-        return self._names
+    def texts(self) -> dict[str, Callable[[], str]]:
+        """Return file -> what gives its text."""
+        return {file: partial(self._read, name) for file, name in self._names.items()}
+
+    def _inside(self) -> dict[str, ModuleType]:
+        """Return the project's modules that are loaded, and what else of the user's has been imported with them."""
+        if self._before is None:
+            return self._loaded
+        modules = [(name, module) for name, module in list(sys.modules.items()) if name != "__main__"]
+        before = self._before
+        return {name: each for name, each in modules if self._is_mine(name, each) or (name not in before and is_project(_file(each)))}
 
     def _is_mine(self, name: str, module: ModuleType) -> bool:
         """Whether a loaded module is the project's; one of another distribution in a shared namespace package is not."""
@@ -115,7 +125,7 @@ class _CapturedLoader(TextLoader):
         return self._text(path) if path == self.path else super().get_data(path)
 
 
-class _Finder(MetaPathFinder):
+class _Finder(OwnFinder):
     """Finds the captured modules, and the packages without `__init__.py` around them."""
 
     def __init__(self, files: dict[str, str], loader: Callable[[str, str], TextLoader]) -> None:

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
+from ckpt._replaying import vscode
 from ckpt.errors import CkptError, DebuggerError, UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def post_mortem(exception: BaseException, *, debugger: str | None = None, frame:
     """Open the debugger in the frames of `exception`'s traceback and return when the person leaves it.
 
     Without `debugger` it is ipdb in a terminal and pdb without one, where ipdb would only be slower and fill the user's IPython directory.
-    The session starts at the last traceback entry, or at entry number `frame`, of which the first `above` have no number. Raises `UsageError` for a name or an entry that
-    does not exist, `DebuggerError` when no debugger can be used.
+    The session starts at the last traceback entry, or at entry number `frame`; the first `above` are callers, which have no number.
+    Raises `UsageError` for a name or an entry that does not exist, `DebuggerError` when no debugger can be used.
     """
     _check(debugger)
     entries = sum(1 for _ in _entries(exception.__traceback__))
@@ -62,7 +63,7 @@ def post_mortem(exception: BaseException, *, debugger: str | None = None, frame:
     if frame is not None and not 0 <= frame < entries - above:
         raise UsageError(f"There is no frame {frame}.", hint=f"frames go from 0 to {entries - above - 1}")
     if debugger == "vscode":
-        _vscode().trigger_exception_handler(exception, as_uncaught=False)
+        vscode.stop_in(exception)
         return
     with _opened(debugger) as session:
         session.start = None if frame is None else above + frame
@@ -192,7 +193,7 @@ class _Session(_Bdb):
 
 def _until_failure(call: Callable[[], T], debugger: str | None, code: CodeType | None) -> T:
     if debugger == "vscode":
-        _vscode()
+        vscode.attach()
     try:
         return call()
     except (Exception, KeyboardInterrupt) as failure:
@@ -326,24 +327,6 @@ def _module_put(name: str, module: ModuleType | None) -> Iterator[None]:
         sys.modules.pop(name, None)
         if before is not None:
             sys.modules[name] = before
-
-
-def _vscode() -> Any:
-    """Return debugpy with a client attached, for which it waits; the client stays attached when the session ends."""
-    try:
-        debugpy = import_module("debugpy")
-    except ImportError as err:
-        raise DebuggerError("VS Code needs debugpy, which is not installed.", hint="pip install debugpy") from err
-    if not debugpy.is_client_connected():
-        try:
-            host, port = debugpy.listen(("127.0.0.1", 5678))  # VS Code's own default
-        except RuntimeError:  # taken
-            host, port = debugpy.listen(("127.0.0.1", 0))
-        _say(f"Waiting for VS Code on {host}:{port}; put this into .vscode/launch.json and start it:")
-        connect = f'"connect": {{"host": "{host}", "port": {port}}}'
-        _say(f'{{"name": "ckpt", "type": "debugpy", "request": "attach", {connect}, "justMyCode": false}}')
-        debugpy.wait_for_client()
-    return debugpy
 
 
 @contextmanager

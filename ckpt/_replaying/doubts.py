@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Collection, Iterator
 from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 
 from ckpt._model.packages import canonical, versions_on
 from ckpt._model.record import Json
@@ -22,21 +23,38 @@ _MOST = 10
 def doubts(stored: Stored, changes: Collection[str] = ()) -> list[str]:
     """Return the reasons. Arguments named in `changes` are given other values, and raise no doubt."""
     process = stored.process
-    return [*_of_packages(process), *_of_sources(process), *_of_arguments(stored, changes), *_of_directory(process)]
+    return [*_of_packages(process), *late_sources(process), *_of_arguments(stored, changes), *_of_directory(process)]
 
 
-def changed_packages(process: Json) -> list[tuple[str, str, str]]:
-    """Return name, version then and version now, of the installed packages whose version is another today; empty for one that is gone."""
+def changed_packages(process: Json, *, thorough: bool = False) -> list[tuple[str, str, str]]:
+    """Return name, version then and version now of the packages whose version is another today, empty for one that is gone.
+
+    Nothing is imported. A package that is named otherwise than its distribution is looked at where it is loaded, or, when that is to be
+    `thorough`, in the files of all distributions, which takes its time; else it is passed over.
+    """
     tops = {module.partition(".")[0] for module in process.get("modules") or ()}
     then = {name: version for name, version in (process.get("packages") or {}).items() if name not in tops and name != "ckpt"}
     installed = versions_on([*sys.path, *(process.get("path") or ())])
     unknown = [name for name in then if canonical(name) not in installed]
-    distributions = packages_distributions() if unknown else {}
-    now = {name: installed.get(canonical(name)) or _of_distribution(distributions.get(name), installed) for name in then}
-    return [(name, then[name], now[name]) for name in sorted(then) if not _is_same(then[name], now[name])]
+    distributions = packages_distributions() if unknown and thorough else {}
+    now = {name: installed.get(canonical(name)) or _loaded(name) or _listed(distributions.get(name), installed) for name in then}
+    changed = [(name, then[name], now[name]) for name in sorted(then) if not _is_same(then[name], now[name])]
+    return [(name, before, after) for name, before, after in changed if after or not _is_there(name)]
 
 
-def _of_distribution(names: list[str] | None, installed: dict[str, str]) -> str:
+def _is_there(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError, AttributeError):  # what a finder of others makes of it
+        return False
+
+
+def _loaded(package: str) -> str:
+    version = getattr(sys.modules.get(package), "__dict__", {}).get("__version__")
+    return version if isinstance(version, str) else ""
+
+
+def _listed(names: list[str] | None, installed: dict[str, str]) -> str:
     return next((installed[canonical(name)] for name in names or () if canonical(name) in installed), "")
 
 
@@ -53,7 +71,8 @@ def _of_packages(process: Json) -> Iterator[str]:
         yield f"{len(found) - _MOST} more packages have another version: ckpt diff"
 
 
-def _of_sources(process: Json) -> Iterator[str]:
+def late_sources(process: Json) -> Iterator[str]:
+    """Yield a line for each source file that was read too late to be sure that its text is what was imported."""
     for file, what in (process.get("edited") or {}).items():
         if what == TOO_LATE:
             yield f"{file} was written while the program ran: the text that was kept may be another than the imported one"

@@ -1,46 +1,25 @@
 """Frame records -> real frames, real tracebacks, and the exceptions that carry them.
 
-A frame is rebuilt by running a stub that was compiled for it: it takes the recorded variables, and raises at the recorded position.
-What comes back is a frame object of the interpreter, so that debuggers and traceback printers need not be told about us.
-
-- One frame object per frame record, however many traceback entries run through it.
-- All frames of a function share one code object, as they did live: a stub holds no values, is handed those of one frame, and
-  raises at one of many positions.
-- Only the recorded names are there. `f_back` leads to us, not to the caller, and each frame has its own copy of its globals, which are
-  kept alike.
+What comes back are frame objects of the interpreter, so that debuggers and traceback printers need not be told about us. One frame
+object per frame record, however many traceback entries run through it; only the recorded names are there, and `f_back` is None.
 """
 
 from __future__ import annotations
 
-import ast
-import builtins
-import io
-import itertools
-import linecache
-import opcode
-from contextlib import contextmanager
-from functools import cached_property
-from inspect import CO_NEWLOCALS, CO_OPTIMIZED
-from traceback import walk_tb
-from types import CodeType, FrameType, FunctionType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ckpt.errors import CkptError, DamagedError
+from ckpt._replaying.stand_ins import stand_in_for_lost
+from ckpt._replaying.stubs import Code, Position, Run, line_only, make_apart
+from ckpt.errors import DamagedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     from ckpt._model.record import Entry, Frame, Manifest, Raised
+    from ckpt._replaying.scopes import Shared
 
-__all__ = ["Failure", "rebuild", "rebuild_failure", "show_sources"]
-
-#: `(line, end_line, column, end_column)`; columns of -1 compile to unknown ones.
-_Position = tuple[int, int, int, int]
-#: The name under which a stub finds, for as long as it runs, what one frame needs: which position, which values, which names are deleted.
-_NEEDS = "__ckpt_needs__"
-_RAISE = opcode.opmap["RAISE_VARARGS"]
-#: Where in an entry of `linecache` the lines are.
-_LINES = 2
+__all__ = ["Failure", "rebuild", "rebuild_failure"]
 
 
 class Failure(NamedTuple):
@@ -82,7 +61,7 @@ def rebuild_failure(
     """Do what `rebuild` does, and return the callers of the view's first frame too."""
     _check(manifest, view)
     frames = _rebuild_frames(manifest, locals, globals)
-    found = _stand_in_for_lost(manifest.exceptions, exceptions)
+    found = stand_in_for_lost(manifest.exceptions, exceptions)
     for number, (raised, exception) in enumerate(zip(manifest.exceptions, found, strict=True)):
         first = view[1] if number == view[0] else 0
         _link(exception, raised, found, _traceback(raised.traceback[first:], frames))
@@ -137,54 +116,10 @@ def _link(exception: BaseException, raised: Raised, found: list[BaseException], 
         state.setdefault("__notes__", list(raised.notes))
 
 
-def _stand_in_for_lost(records: Sequence[Raised], loaded: Sequence[object]) -> list[BaseException]:
-    """Return an exception for every record: the loaded one, or one of a made-up type."""
-    # Not isinstance: a placeholder may lie about its `__class__`.
-    ready = {number: cast("BaseException", exc) for number, exc in enumerate(loaded) if issubclass(type(exc), BaseException)}
-
-    def find(number: int) -> BaseException:
-        if number not in ready:
-            raised = records[number]
-            ready[number] = _stand_in(raised, ())  # For a record that claims to contain itself.
-            ready[number] = _stand_in(raised, [find(member) for member in raised.members])
-        return ready[number]
-
-    return [find(number) for number in range(len(records))]
-
-
-def _stand_in(raised: Raised, members: Sequence[BaseException]) -> BaseException:
-    """Return an exception that a traceback shows with the recorded type and text."""
-    module, _, name = raised.type.rpartition(".")
-    if raised.type.startswith("__main__."):
-        module, name = "__main__", raised.type.removeprefix("__main__.")
-    base = _base(raised.type, members)
-    namespace = {
-        "__module__": module or "builtins",
-        "__qualname__": name,
-        "__doc__": f"Stands in for a {raised.type} that could not be loaded.",
-        "__str__": lambda _: raised.text,
-    }
-    made = type(name.rpartition(".")[2], (base,), namespace)
-    args = (raised.text, list(members)) if members else (raised.text,)
-    exception: BaseException = base.__new__(made, *args)
-    exception.args = args
-    return exception
-
-
-def _base(name: str, members: Sequence[BaseException]) -> type[BaseException]:
-    if members:
-        return ExceptionGroup if all(isinstance(member, Exception) for member in members) else BaseExceptionGroup
-    base = getattr(builtins, name, None)
-    # These two print, or are made, from more than a text.
-    if not isinstance(base, type) or not issubclass(base, BaseException) or issubclass(base, SyntaxError | BaseExceptionGroup):
-        return Exception
-    return base
-
-
 class _Rebuilt(NamedTuple):
     frame: FrameType
     #: Where in the frame's code (in bytes, as `tb_lasti`) the instruction of a position lies.
-    offsets: dict[_Position, int]
+    offsets: dict[Position, int]
 
 
 def _traceback(entries: Sequence[Entry], frames: Sequence[_Rebuilt], traceback: TracebackType | None = None) -> TracebackType | None:
@@ -195,42 +130,42 @@ def _traceback(entries: Sequence[Entry], frames: Sequence[_Rebuilt], traceback: 
     return traceback
 
 
-def _position(entry: Entry) -> _Position:
+def _position(entry: Entry) -> Position:
     """Return where `entry` was left, in a form that the compiler accepts."""
     if entry.positions is not None and None not in entry.positions:
         line, end_line, column, end_column = entry.positions
         if min(line, column, end_column) >= 0 and (line, column) <= (end_line, end_column):
             return line, end_line, column, end_column
-    return _line(entry.line)
+    return line_only(entry.line)
 
 
-def _line(number: int) -> _Position:
-    return max(number, 0), max(number, 0), -1, -1
-
-
-def _all_positions(manifest: Manifest) -> list[tuple[_Position, ...]]:
+def _all_positions(manifest: Manifest) -> list[tuple[Position, ...]]:
     """Return, for each frame, the positions of all its entries; first the one where it stands, or came to its end.
 
     That is the first found: the main exception comes before those that it followed, and of several entries of one frame in
     one traceback the newest comes first.
     """
-    found: list[dict[_Position, None]] = [{} if frame.live_line is None else {_line(frame.live_line): None} for frame in manifest.frames]
+    found: list[dict[Position, None]] = [{} if frame.live_line is None else {line_only(frame.live_line): None} for frame in manifest.frames]
     for entries in (*(raised.traceback for raised in manifest.exceptions), manifest.callers):
         for entry in entries:
             found[entry.frame].setdefault(_position(entry))
-    return [tuple(positions) or (_line(frame.first_line),) for positions, frame in zip(found, manifest.frames, strict=True)]
+    return [tuple(positions) or (line_only(frame.first_line),) for positions, frame in zip(found, manifest.frames, strict=True)]
 
 
 def _rebuild_frames(manifest: Manifest, variables: Sequence[object], outer: Sequence[object]) -> list[_Rebuilt]:
-    codes: dict[object, _Code] = {}
-    parts: list[tuple[_Code, _Position, dict[str, Any], dict[str, Any], list[_Shared]]] = []
-    scopes: dict[int, list[_Shared]] = {}
+    codes: dict[object, Code] = {}
+    parts: list[tuple[Code, Position, dict[str, Any], dict[str, Any]]] = []
     for number, (record, positions) in enumerate(zip(manifest.frames, _all_positions(manifest), strict=True)):
         held = _dict_at(variables, number)
-        code = codes.setdefault(_key(record), _Code(record))
+        code = codes.setdefault(_key(record), Code(record))
         code.serve(held, positions)
-        parts.append((code, positions[0], held, _dict_at(outer, record.globals), scopes.setdefault(record.globals, [])))
-    return [_rebuild_frame(*part) for part in parts]
+        parts.append((code, positions[0], held, _dict_at(outer, record.globals)))
+    runs = [Run.of(*part) for part in parts]
+    make_apart([run.call for run in runs])
+    scopes: dict[int, list[Shared]] = {}
+    for run, record in zip(runs, manifest.frames, strict=True):
+        run.settle(scopes.setdefault(record.globals, []))
+    return [_Rebuilt(run.frame, part[0].stub.offsets) for run, part in zip(runs, parts, strict=True)]
 
 
 def _dict_at(dicts: Sequence[object], number: int) -> dict[str, Any]:
@@ -241,253 +176,3 @@ def _dict_at(dicts: Sequence[object], number: int) -> dict[str, Any]:
 def _key(record: Frame) -> object:
     layout = record.argcount, record.posonly, record.kwonly, record.varargs, record.varkw, *record.parameters
     return record.file, record.name, record.qualname, record.first_line, record.kind, layout
-
-
-def _rebuild_frame(
-    code: _Code, end: _Position, variables: dict[str, Any], outer: dict[str, Any], scopes: list[_Shared]
-) -> _Rebuilt:
-    """Return the frame; `scopes` are the globals of all frames of its module, among which it puts its own."""
-    record, (stub, offsets) = code.record, code.stub
-    names = _module_names(record, outer)
-    if record.kind == "function":
-        frame = _function_frame(code, end, variables, names)
-    elif variables is outer or (record.kind == "module" and not variables):
-        # A module: one dict is both, by which debuggers know it; what is typed at a prompt needs no help here. One that is kept without
-        # its variables has those that other frames name.
-        whole = _Shared(names)
-        frame = _enter(whole, (code.positions[end],), exec, stub, whole, whole)
-    else:
-        namespace, scope = dict(variables), _Globals(names)
-        scope.locals = namespace
-        frame = _enter(scope, (code.positions[end],), exec, stub, scope, namespace)
-    assert isinstance(frame.f_globals, _Shared)
-    frame.f_globals.scopes = scopes
-    scopes.append(frame.f_globals)
-    return _Rebuilt(frame, offsets)
-
-
-def _function_frame(code: _Code, end: _Position, variables: dict[str, Any], names: dict[str, Any]) -> FrameType:
-    record, scope = code.record, _Globals(names)
-    values = [variables.get(name) for name in code.names]
-    missing = {number for number, name in enumerate(code.names) if name not in variables}
-    positional = (None,) * record.argcount
-    keywords = dict.fromkeys(record.parameters[record.argcount : record.argcount + record.kwonly])
-    frame = _enter(scope, (code.positions[end], values, missing), FunctionType(code.stub.code, scope), *positional, **keywords)
-    # Read once: on 3.11 and 3.12 each reading overwrites what was assigned at a prompt.
-    scope.locals = frame.f_locals
-    return frame
-
-
-def _enter(scope: dict[str, Any], needs: object, stub: Callable[..., object], /, *args: object, **kwargs: object) -> FrameType:
-    """Run `stub`, which finds in `scope` what it needs, and raises a TypeError; return the frame that this leaves behind."""
-    scope[_NEEDS] = needs
-    try:
-        stub(*args, **kwargs)
-    except TypeError as err:
-        *_, (frame, _) = walk_tb(err.__traceback__)
-        return frame
-    finally:
-        del scope[_NEEDS]
-    raise AssertionError("A stub returned.")
-
-
-def _module_names(record: Frame, outer: dict[str, Any]) -> dict[str, Any]:
-    """Return the recorded globals, in their order, with what Python puts into every module."""
-    names = dict(outer)
-    if record.module:
-        names.setdefault("__name__", record.module)
-    names["__builtins__"] = builtins if record.module == "__main__" else vars(builtins)
-    return names
-
-
-class _Shared(dict[str, Any]):
-    """The globals of a rebuilt frame: what is assigned to them is assigned to those of all frames of the module.
-
-    That holds for what goes through the methods, as debuggers do it, and for names assigned in a module's own frame. `STORE_GLOBAL`, for a
-    `global` statement at a prompt, passes them by.
-    """
-
-    __slots__ = ("scopes",)
-
-    def __init__(self, names: Mapping[str, Any]) -> None:
-        super().__init__(names)
-        self.scopes: Sequence[_Shared] = ()
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        super().__setitem__(name, value)
-        for scope in self.scopes:
-            dict.__setitem__(scope, name, value)
-
-    def __delitem__(self, name: str) -> None:
-        super().__delitem__(name)
-        for scope in self.scopes:
-            dict.pop(scope, name, None)
-
-    def pop(self, name: str, *default: Any) -> Any:
-        found = super().pop(name, *default)
-        for scope in self.scopes:
-            dict.pop(scope, name, None)
-        return found
-
-
-class _Globals(_Shared):
-    """Globals in which the frame's local variables are found first.
-
-    A lambda, comprehension or function typed at a debugger's prompt is compiled without the frame around it and looks for the frame's
-    variables among the globals. `LOAD_GLOBAL` asks `__getitem__` of a dict that is not a plain one. Everything else (`get`,
-    iteration, a copy) sees the globals alone.
-    """
-
-    __slots__ = ("locals",)
-
-    def __init__(self, names: Mapping[str, Any]) -> None:
-        super().__init__(names)
-        self.locals: Mapping[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        try:
-            return self.locals[name]
-        except KeyError:
-            return super().__getitem__(name)
-
-
-class _Stub(NamedTuple):
-    code: CodeType
-    offsets: dict[_Position, int]
-
-
-class _Code:
-    """What stands for one code object: compiled once for all its frames, with all that any of them needs."""
-
-    def __init__(self, record: Frame) -> None:
-        self.record = record
-        #: Parameters, then variables; empty for frames whose variables are a namespace.
-        self.names = list(record.parameters)
-        #: Each with its number.
-        self.positions: dict[_Position, int] = {}
-        self._always: set[str] | None = None
-        self._served: set[tuple[str, ...]] = set()
-
-    def serve(self, variables: dict[Any, Any], positions: tuple[_Position, ...]) -> None:
-        """Be able to make a frame that has these variables, and these positions."""
-        for position in positions:
-            self.positions.setdefault(position, len(self.positions))
-        names = tuple(name for name in variables if isinstance(name, str))
-        if self.record.kind == "function" and names not in self._served:
-            self._served.add(names)
-            self._always = set(names) if self._always is None else self._always.intersection(names)
-            self._merge(names)
-
-    def _merge(self, names: tuple[str, ...]) -> None:
-        """Take in `names`, each behind the one before it: the order in which a frame lists its variables."""
-        at = len(self.record.parameters)
-        for name in names:
-            if name not in self.names:
-                self.names.insert(at, name)
-            at = max(at, self.names.index(name) + 1)
-
-    @cached_property
-    def stub(self) -> _Stub:
-        """Compiled code. Names are put in afterwards: `.0`, mangled and any other name will do."""
-        tree = ast.parse(self._text())
-        for node in ast.walk(tree):
-            _place(node, _line(self.record.first_line))
-        raises = (node for node in ast.walk(tree) if isinstance(node, ast.Raise))
-        for node, position in zip(raises, self.positions, strict=True):
-            _place(node, position)
-        constants = compile(tree, "<stub>", "exec", dont_inherit=True).co_consts
-        code: CodeType = next(constant for constant in constants if isinstance(constant, CodeType))
-        # Without these two flags a code runs in the namespace that it is given, as those of modules and classes do.
-        flags = code.co_flags if self.record.kind == "function" else code.co_flags & ~(CO_OPTIMIZED | CO_NEWLOCALS)
-        named = {"co_filename": self.record.file, "co_name": self.record.name, "co_qualname": self.record.qualname}
-        code = code.replace(co_flags=flags, co_varnames=tuple(self.names), **named)  # type: ignore[arg-type]
-        return _Stub(code, _offsets(code))
-
-    def _text(self) -> str:
-        names = [f"v{number}" for number in range(len(self.names))]
-        lines = [f"def stub({_signature(self.record, names)}):"]
-        lines += [f" {', '.join(names)}, = {_NEEDS}[1]"] if names else []
-        optional = [number for number, name in enumerate(self.names) if name not in (self._always or ())]
-        lines += [f" if {number} in {_NEEDS}[2]: del v{number}" for number in optional]
-        # Raising what is no exception raises a TypeError here, and needs no name.
-        lines += [f" if {_NEEDS}[0] == {number}: raise 0" for number in self.positions.values()]
-        return "\n".join([*lines, ""])
-
-
-def _signature(record: Frame, names: Sequence[str]) -> str:
-    keywords_from, rest_from = record.argcount, record.argcount + record.kwonly
-    parts = [*names[: record.posonly], *(["/"] if record.posonly else []), *names[record.posonly : keywords_from]]
-    if record.varargs:
-        parts.append("*" + names[rest_from])
-    elif record.kwonly:
-        parts.append("*")
-    parts += names[keywords_from:rest_from]
-    if record.varkw:
-        parts.append("**" + names[rest_from + record.varargs])
-    return ", ".join(parts)
-
-
-def _place(node: ast.AST, position: _Position) -> None:
-    if hasattr(node, "lineno"):
-        node.lineno, node.end_lineno, node.col_offset, node.end_col_offset = position  # type: ignore[attr-defined]
-
-
-def _offsets(code: CodeType) -> dict[_Position, int]:
-    found: dict[_Position, int] = {}
-    for place, operation, offset in zip(code.co_positions(), code.co_code[::2], itertools.count(0, 2), strict=False):
-        if operation == _RAISE:
-            line, end_line, column, end_column = (-1 if part is None else part for part in place)
-            found[line, end_line, column, end_column] = offset
-    return found
-
-
-@contextmanager
-def show_sources(texts: Mapping[str, Callable[[], str]]) -> Iterator[None]:
-    """Show these texts as the source of the files they are named by, whatever the disk has, until the context ends.
-
-    A text is asked for when its first line is printed, and only once. One that cannot be had (`CkptError`, `OSError`) is
-    replaced by what is on disk.
-    """
-    cache: dict[str, Any] = linecache.cache
-    before = {name: cache.get(name) for name in texts}
-    cache.update({name: _Source(name, fetch) for name, fetch in texts.items()})
-    try:
-        yield
-    finally:
-        for name, entry in before.items():
-            cache.pop(name, None)
-            if entry is not None:
-                cache[name] = entry
-
-
-class _Source(tuple[Any, ...]):  # noqa: SLOT001 - a tuple can have no slots
-    """A `linecache` entry that gets its lines when they are first asked for.
-
-    The entries of `linecache` itself that are lazy (a tuple of one function) are passed over while a file of that name exists.
-    """
-
-    fetch: Callable[[], str]
-
-    def __new__(cls, name: str, fetch: Callable[[], str]) -> Self:
-        # Without a time of modification, an entry is never checked against the disk.
-        entry = super().__new__(cls, (0, None, [], name))
-        entry.fetch = fetch
-        return entry
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._lines() if index == _LINES else super().__getitem__(index)
-
-    def _lines(self) -> list[str]:
-        name = super().__getitem__(_LINES + 1)
-        cache: dict[str, Any] = linecache.cache
-        try:
-            text = self.fetch()
-        except (CkptError, OSError):
-            cache.pop(name, None)
-            return linecache.getlines(name)
-        # Not `splitlines`, which splits at form feeds and more.
-        lines = io.StringIO(text, newline=None).readlines()
-        if lines and not lines[-1].endswith("\n"):
-            lines[-1] += "\n"
-        cache[name] = (len(text), None, lines, name)
-        return lines

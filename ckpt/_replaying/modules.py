@@ -11,7 +11,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -102,7 +102,11 @@ class TextLoader(SourceFileLoader):
         return code
 
 
-class _ProjectFinder(MetaPathFinder):
+class OwnFinder(MetaPathFinder):
+    """A finder of ours."""
+
+
+class _ProjectFinder(OwnFinder):
     """Asks the finders behind it, and has the project's modules loaded from their text."""
 
     def __init__(self, front: Sequence[str]) -> None:
@@ -124,7 +128,7 @@ class _ProjectFinder(MetaPathFinder):
     def _find_behind(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         for finder in list(sys.meta_path):
             # Another one of ours, from around this, would ask this one again.
-            if not isinstance(finder, _ProjectFinder) and hasattr(finder, "find_spec"):
+            if not isinstance(finder, OwnFinder) and hasattr(finder, "find_spec"):
                 spec = finder.find_spec(fullname, path, target)
                 if spec is not None:
                     return spec
@@ -142,8 +146,14 @@ class Project:
     @contextmanager
     def entered(self) -> Iterator[None]:
         """Let the project's modules be imported inside, as they are in this project."""
-        with project_path(self.process):
+        with project_path(self.process, self.roots()):
             yield
+
+    def roots(self) -> list[str]:
+        """Return the directories that the captured modules were imported from: by the time of the capture `sys.path` may mean others."""
+        modules = (self.process.get("modules") or {}).items()
+        found = dict.fromkeys(import_root(module, file) for module, file in modules)
+        return [root for root in found if root is not None and os.path.isdir(root)]
 
     def text(self, file: str) -> bytes:
         """Return the text of a script; raise `CannotReplayError` when there is none."""
@@ -156,6 +166,10 @@ class Project:
     def notes(self) -> list[str]:
         """Return what a person should know about the code that is used, one line each."""
         return []
+
+    def texts(self) -> dict[str, Callable[[], str]]:
+        """Return file -> what gives its text, where that is not what lies on disk."""
+        return {}
 
 
 def load_main(process: Json, captured: Captured, project: Project | None = None) -> tuple[ModuleType | None, list[str]]:
@@ -253,4 +267,4 @@ def _text(file: str) -> bytes:
         ) from err
 
 
-__all__ = ["OURS", "Project", "TextLoader", "as_main", "import_root", "load_main", "project_path"]
+__all__ = ["OURS", "OwnFinder", "Project", "TextLoader", "as_main", "import_root", "load_main", "project_path"]

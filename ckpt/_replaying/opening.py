@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ckpt._store.location import get_ckpt_dir
@@ -21,11 +22,16 @@ def captures(name: str | None = None) -> list[Json]:
     return [header.to_json() for header in found if name is None or name in {header.name, f"{header.module}.{header.name}"}]
 
 
-def load(name: str | None = None) -> Capture:
+def load(name: str | os.PathLike[str] | None = None) -> Capture:
     """Return a capture, opened when its parts are first used: a name, `module.name`, `name~2`, an id or a prefix of one, or None.
 
-    Raises `NotFoundError`, a `CkptError`, when there is none.
+    A path object (`pathlib.Path`) means a `.ckpt` file that holds one. Raises `NotFoundError`, a `CkptError`, when there is none.
     """
-    from ckpt._replaying.rehydrate import open_capture  # listing loads nothing
+    from ckpt._replaying.rehydrate import Capture, open_capture  # listing loads nothing
 
+    if isinstance(name, os.PathLike):
+        from ckpt._store.capture_file import CaptureFile
+
+        file = CaptureFile(os.fspath(name))
+        return Capture(file, file.only())
     return open_capture(Store(get_ckpt_dir()), name)

@@ -15,6 +15,7 @@ MOST = 25
 _HOUSE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 _Key = tuple[str, int, str]
+_Stats = dict[_Key, tuple[int, int, float, float, dict[_Key, object]]]
 
 
 def profiled(call: Callable[[], Any], code: CodeType | None) -> Any:
@@ -24,12 +25,12 @@ def profiled(call: Callable[[], Any], code: CodeType | None) -> Any:
         return profile.runcall(call)
     finally:
         if sys.stderr is not None:
-            sys.stderr.write("\n".join(_table(profile)) + "\n")
+            sys.stderr.write("\n".join(_table(pstats.Stats(profile).stats, code)) + "\n")  # type: ignore[attr-defined]
 
 
-def _table(profile: cProfile.Profile) -> Iterator[str]:
-    stats: dict[_Key, tuple[int, int, float, float, object]] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
-    found = [(total, own, calls, key) for key, (_, calls, own, total, _) in stats.items() if not _is_ours(key)]
+def _table(stats: _Stats, code: CodeType | None) -> Iterator[str]:
+    ours = _ours(stats, code)
+    found = [(total, own, calls, key) for key, (_, calls, own, total, _) in stats.items() if key not in ours]
     found.sort(reverse=True)
     yield f"{'calls':>9} {'own':>11} {'total':>11}  function"
     for total, own, calls, key in found[:MOST]:
@@ -38,9 +39,15 @@ def _table(profile: cProfile.Profile) -> Iterator[str]:
         yield f"... and {len(found) - MOST} more functions"
 
 
-def _is_ours(key: _Key) -> bool:
-    file, _, name = key
-    return file.startswith(_HOUSE) or name == "<method 'disable' of '_lsprof.Profiler' objects>"
+def _ours(stats: _Stats, code: CodeType | None) -> set[_Key]:
+    """Return the functions of ckpt, and those that only it calls; not the captured function."""
+    captured = (code.co_filename, code.co_firstlineno) if code is not None else None
+    ours = {key for key in stats if key[0].startswith(_HOUSE) or "_lsprof.Profiler" in key[2]}
+    while True:
+        more = {key for key, (*_, callers) in stats.items() if key[:2] != captured and callers and ours.issuperset(callers)} - ours
+        if not more:
+            return ours
+        ours |= more
 
 
 def _name(key: _Key) -> str:

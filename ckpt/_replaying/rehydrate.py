@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import os
 import platform
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -24,9 +25,14 @@ from ckpt._model.record import Frame, Header, Manifest
 from ckpt._model.reducing import MAIN_NAMES
 from ckpt._model.replaying import replaying
 from ckpt._replaying import frames, functions, modules, namespaces
+from ckpt._replaying.arguments import named
 from ckpt._replaying.captured_code import CapturedProject
 from ckpt._replaying.changes import changed
-from ckpt._replaying.doubts import doubts
+from ckpt._replaying.doubts import doubts, late_sources
+from ckpt._replaying.folder_code import FolderProject
+from ckpt._replaying.frames import Failure
+from ckpt._replaying.texts import show_sources
+from ckpt._store.capture_file import CaptureFile
 from ckpt._store.store import Store
 from ckpt._store.stored import Moment, Stored
 from ckpt.errors import CannotReplayError, CkptError, UsageError
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
     from ckpt._replaying.verdicts import Replay
 
 
-#: The code that a capture's values and function may be of: today's, or that which was loaded when it was made.
+#: The code that a capture's values and function may be of: today's, or that which was loaded when it was made. Else the path of a folder.
 CURRENT, CAPTURED = "current", "captured"
 
 
@@ -54,14 +60,15 @@ class Capture:
     `header` says what it is. Values that could not be kept or loaded are placeholders, which raise `PlaceholderError` when they are used.
     """
 
-    def __init__(self, store: Store, id: str, *, code: str = CURRENT) -> None:
-        if code not in {CURRENT, CAPTURED}:
-            raise UsageError(f"There is no code {code!r}.", hint=f"{CURRENT} or {CAPTURED}")
+    def __init__(self, store: Store | CaptureFile, id: str, *, code: str = CURRENT) -> None:
+        if code not in {CURRENT, CAPTURED} and not os.path.isdir(code):
+            raise UsageError(f"There is no code {code!r}.", hint=f"{CURRENT}, {CAPTURED} or a folder")
         self.store = store
         self.stored = stored = store.get(id)
         self.header: Header = stored.header
-        #: The user's code: as it is today, or as it was.
-        self.project = CapturedProject(self.process, stored.source) if code == CAPTURED else modules.Project(self.process)
+        #: The user's code: as it is today, as it was, or that of a folder.
+        self.project = self._chosen(code)
+        self.process = self.project.process
         #: Values that take the place of captured arguments, by the names of their parameters.
         self.changes: dict[str, Any] = {}
         self._entered = 0
@@ -79,6 +86,16 @@ class Capture:
     def kwargs(self) -> dict[str, Any]:
         """The keyword arguments, of the same moment as `args`."""
         return dict(_given(self._call_values, "kwargs", dict))
+
+    def arguments(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """Return the arguments under the names of their parameters, of the same moment as `args`.
+
+        Objects of a script's classes are of those that the module of `function` has today. An argument of a `*args` is named by its
+        position: `*0` and so on.
+        """
+        module = sys.modules.get(inspect.unwrap(function).__module__)
+        values = self._values_of_call(functions.resolver(module if self.header.module in MAIN_NAMES else None))
+        return named(self.stored, _given(values, "args", list), _given(values, "kwargs", dict))
 
     @cached_property
     def frames(self) -> list[LiveFrame]:
@@ -115,14 +132,15 @@ class Capture:
             return
         exception, whole, above = self._rebuilt
         traceback = exception.__traceback__
-        BaseException.__traceback__.__set__(exception, whole)  # type: ignore[attr-defined]  # past a `__setattr__` of the user's
+        field = vars(BaseException)["__traceback__"]  # past a `__setattr__` of the user's
+        field.__set__(exception, whole)
         try:
             yield above
         finally:
-            BaseException.__traceback__.__set__(exception, traceback)  # type: ignore[attr-defined]
+            field.__set__(exception, traceback)
 
     @cached_property
-    def _rebuilt(self) -> frames.Failure | None:
+    def _rebuilt(self) -> Failure | None:
         manifest = self.manifest
         if manifest is None or not manifest.exceptions:
             return None
@@ -137,7 +155,7 @@ class Capture:
     @property
     def notes(self) -> list[str]:
         """What a person should know before trusting what is shown, one line each."""
-        return [*self._version_notes(), *self._source_notes(), *self._placeholder_notes(), *self._notes]
+        return [*self._version_notes(), *self._source_notes(), *late_sources(self.process), *self._placeholder_notes(), *self._notes]
 
     @property
     def replay_notes(self) -> list[str]:
@@ -192,14 +210,13 @@ class Capture:
     @contextmanager
     def sources(self) -> Iterator[None]:
         """Show the source as it was captured, wherever a debugger or a traceback asks for it."""
-        with frames.show_sources(self._texts()):
+        with show_sources(self._texts()):
             yield
 
     @contextmanager
     def sources_in_use(self) -> Iterator[None]:
         """Show the source that a replay runs: today's, or the captured."""
-        texts = {file: _reader(self.stored, name) for file, name in self._kept_files().items()} if self.project.is_captured else {}
-        with frames.show_sources(texts):
+        with show_sources(self.project.texts()):
             yield
 
     @contextmanager
@@ -212,8 +229,10 @@ class Capture:
         finally:
             self._entered -= 1
 
-    def _kept_files(self) -> dict[str, str]:
-        return self.process.get("files") or {}
+    def _chosen(self, code: str) -> modules.Project:
+        if code in {CURRENT, CAPTURED}:
+            return CapturedProject(self.process, self.stored.source) if code == CAPTURED else modules.Project(self.process)
+        return FolderProject(self.process, os.path.abspath(code))
 
     @cached_property
     def process(self) -> dict[str, Any]:
@@ -326,7 +345,7 @@ class Capture:
 def open_capture(store: Store, text: str | None = None, *, code: str = CURRENT) -> Capture:
     """Return the capture that `text` means: a name, `module.name`, `name~2`, an id or a unique prefix of one, or None for the newest.
 
-    `code` says which code its values and its function are of: `current` or `captured`.
+    `code` says which code its values and its function are of: `current`, `captured`, or that of a folder.
     """
     return Capture(store, store.find(text).id, code=code)
 

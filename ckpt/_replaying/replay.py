@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ckpt._model.record import DIED, Header, Json
 from ckpt._replaying import verdicts
-from ckpt._replaying.calling import Request, call_again, users_part
+from ckpt._replaying.calling import Request, call_again, project_files, users_part
 from ckpt._replaying.verdicts import CANNOT_REPLAY, Replay
 from ckpt.errors import CkptError
 
@@ -155,7 +155,7 @@ def _answered(request: Request, answers: IO[str]) -> Json:
     if shown.exception is not None and shown.verdict != CANNOT_REPLAY:
         with capture.sources_in_use():
             traceback.print_exception(shown.exception.with_traceback(users_part(shown.exception.__traceback__)))
-    return _to_json(shown)
+    return _to_json(shown) | {"files": project_files(capture)}
 
 
 def _arm(request: Request) -> None:

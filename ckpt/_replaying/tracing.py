@@ -52,6 +52,8 @@ class _Tracer:
         self._known: dict[FrameType, dict[str, str]] = {}
         #: Frames that an exception is leaving.
         self._raising: set[FrameType] = set()
+        #: The line that was last told of a frame: a comprehension in it comes back to it for every item.
+        self._at: dict[FrameType, int] = {}
         self._told = 0
         self._last: deque[str] = deque(maxlen=LAST)
 
@@ -89,9 +91,12 @@ class _Tracer:
         return level if level is not None and level <= self._depth else None
 
     def _follow(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "line" and self._at.get(frame) == frame.f_lineno:
+            return self._follow
         self._tell_changes(frame)
         if event == "line":
             self._raising.discard(frame)
+            self._at[frame] = frame.f_lineno
             text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
             self._tell(f"{self._margin(frame)}{self._place(frame)}  {text}")
         elif event == "exception":
@@ -103,6 +108,7 @@ class _Tracer:
             self._raising.discard(frame)
             if not frame.f_code.co_flags & _RESUMED:
                 del self._levels[frame], self._known[frame]
+                self._at.pop(frame, None)
         return self._follow
 
     def _tell_changes(self, frame: FrameType) -> None:

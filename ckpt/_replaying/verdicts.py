@@ -46,7 +46,7 @@ class Replay:
     has_timed_out: bool = False
     #: Why the replay may show something else than the first run would, one line each.
     notes: tuple[str, ...] = ()
-    #: The project's files that the replay used.
+    #: The project's files that a replay in a child process used.
     files: tuple[str, ...] = ()
 
     def exit_code(self, *, bisect: bool = False) -> int:
@@ -168,9 +168,16 @@ def _place_then(capture: Capture, manifest: Manifest, raised: Raised) -> tuple[s
     for entry in reversed(raised.traceback):
         frame = manifest.frames[entry.frame]
         if is_project(frame.file) or frame.file in files:
-            lines = capture.stored.source(frame.source).splitlines() if frame.source else []
+            lines = _lines(capture, frame.source)
             return frame.qualname, lines[entry.line - 1].strip() if 0 < entry.line <= len(lines) else ""
     return "", ""
+
+
+def _lines(capture: Capture, source: str | None) -> list[str]:
+    try:
+        return capture.stored.source(source).splitlines() if source else []
+    except CkptError:  # a lost text costs the comparison of lines
+        return []
 
 
 def _place_now(error: BaseException, files: Json) -> tuple[str, str]:

@@ -15,18 +15,19 @@ import json
 import mmap
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Protocol
 
-from ckpt._model.record import FORMAT, Json
+from ckpt._model.record import FORMAT
 from ckpt._store.files import read_at
 from ckpt._store.journal import BEGIN, Data, Finding, Line, decode, encode, objects_of, part
 from ckpt._store.objects import buffer_name
 from ckpt.errors import DamagedError
 
-__all__ = ["Archive", "Entry", "File", "Source", "named", "pack"]
+__all__ = ["Archive", "Entry", "File", "Source", "named", "pack", "sense"]
 
 #: Arrays are as aligned in the file, and so in a map of it, as they want to be in memory.
 ALIGNED = 64
@@ -140,11 +141,11 @@ class _Stored(Line):
         self._archive = archive
 
     def read(self, index: int) -> bytes:
-        at, parts = self.fields()[0], self.body.get("parts", ())
-        if at is None or index >= len(parts):
-            raise DamagedError(f"The {self.event} record in {self.path!r} has no part {index}.")
-        data = self._archive.read_at(parts[index][0], at + sum(length for length, _ in parts[:index]))
-        if list(part(data)) != parts[index]:
+        with sense(self.path):
+            parts = self.body["parts"]
+            length, digest = parts[index]
+            data = self._archive.read_at(length, self.fields()[0] + sum(length for length, _ in parts[:index]))
+        if part(data) != (length, digest):
             raise DamagedError(f"Part {index} of the {self.event} record in {self.path!r} is not what was written.")
         return data
 
@@ -162,11 +163,12 @@ class Archive:
         lines = decode(source.path, front, self.findings.append)
         if not lines or lines[0].event != "archive":
             raise DamagedError(f"{source.path!r} is damaged: its first line is not what was written.")
-        if lines[0].body.get("format", 0) > FORMAT:
-            raise DamagedError(f"{source.path!r} was written by a newer ckpt.", hint="pip install -U ckpt")
+        with sense(source.path):
+            if lines[0].body["format"] > FORMAT:
+                raise DamagedError(f"{source.path!r} was written by a newer ckpt.", hint="pip install -U ckpt")
+            self._places = {name: (int(at), int(length)) for name, (at, length) in lines[0].body["objects"].items()}
         self.lines: list[Line] = [_Stored(line, self) for line in lines[1:]]
         self._begin = _aligned(len(front))
-        self._places: Json = lines[0].body.get("objects", {})
 
     def record(self, event: str) -> Line:
         """Return the one record of an event; raise `DamagedError` when it is missing."""
@@ -200,18 +202,23 @@ class Archive:
                 found.append(Finding(self._source.path, None, f"{what}: {err.message}"))
         return found
 
-    def _looks(self) -> Iterable[tuple[str, Callable[[], object]]]:
+    def _looks(self) -> Iterator[tuple[str, Callable[[], object]]]:
         for line in self.lines:
+            yield line.event, partial(self._check_record, line)
+        for name in self._places:
+            yield name, partial(self._check_object, name)
+
+    def _check_record(self, line: Line) -> None:
+        with sense(line.path):
             for index in range(len(line.body.get("parts", ()))):
-                yield line.event, lambda line=line, index=index: line.read(index)  # type: ignore[misc]
-            for name in objects_of(line.body):
-                yield name, lambda name=name: self._check_object(name)  # type: ignore[misc]
+                line.read(index)
+            if missing := set(objects_of(line.body)).difference(self._places):
+                raise DamagedError(f"{min(missing)!r} is missing.")
 
     def _check_object(self, name: str) -> None:
         view = self.map(name)
-        is_text = name.startswith("t-")
-        if (f"t-{part(view)[1]}" != name) if is_text else not name.startswith(buffer_name(view)):
-            raise DamagedError("not what was written")
+        if f"t-{part(view)[1]}" != name if name.startswith("t-") else not name.startswith(buffer_name(view)):
+            raise DamagedError("It is not what was written.")
 
     def _check_place(self, length: int, at: int) -> None:
         if not 0 <= at <= at + length <= self._source.size - self._begin:
@@ -222,6 +229,15 @@ class Archive:
 def _first(places: str, sign: Callable[[bytes], str]) -> bytes:
     body = f'{{"event":"archive","format":{FORMAT},"objects":{places}}}'.encode()
     return encode(body, None, sign(body))
+
+
+@contextmanager
+def sense(path: str) -> Iterator[None]:
+    """Let fields in a file that are not what they should be raise `DamagedError`."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as err:
+        raise DamagedError(f"{path!r} makes no sense: {err!r}.") from err
 
 
 def _front(source: Source) -> bytes:

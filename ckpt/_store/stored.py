@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ckpt._model.record import Header, Json, Manifest
 from ckpt._store.captures import WRONG, Trace
 from ckpt._store.journal import Line
-from ckpt._store.objects import Objects
 from ckpt.errors import DamagedError
 
 __all__ = ["Moment", "Stored"]
+
+
+class Objects(Protocol):
+    """Where large values and texts lie: in a store, or in a file of their own."""
+
+    def names(self) -> dict[str, int]:
+        """Return the objects that there are, each with its size."""
+
+    def map(self, name: str) -> memoryview:
+        """Return the bytes of an object, mapped privately."""
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of an object, checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,23 @@ class Stored:
     def function(self) -> Callable[[], bytes] | None:
         """Reads the pickled function, where it is kept by value."""
         return self._shared("function")
+
+    @property
+    def objects(self) -> Objects:
+        """Where the capture's large values lie."""
+        return self._objects
+
+    @property
+    def opened(self) -> Json:
+        """What the capture's process said of itself when it began."""
+        return self._trace.run.opened
+
+    def needed(self) -> list[Line]:
+        """Return the records that calling the function again needs: what is shared, and the entry, or the failure without one."""
+        line = self._trace.entered or self._trace.failed
+        names = [str(line.body.get(field)) for field in ("process", "function")] if line else []
+        shared = [self._trace.shared[name] for name in names if name in self._trace.shared]
+        return [*shared, line] if line else []
 
     def source(self, name: str) -> str:
         """Return a source text by the name of its object."""

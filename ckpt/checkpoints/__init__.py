@@ -30,7 +30,8 @@ from ckpt.checkpoints.sessions import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ckpt.checkpoints.directory import FileHandler
-    from ckpt.checkpoints.index import Index, IndexEntry, index_checkpoint_files, index_files
+    from ckpt.checkpoints.index import Index, IndexEntry
+    from ckpt.checkpoints.indexing import index_checkpoint_files, index_files
     from ckpt.checkpoints.loading import header, load
     from ckpt.checkpoints.memory import DictHandler
     from ckpt.checkpoints.pickled import CheckpointHeader
@@ -67,8 +68,8 @@ _ROOMS = {
     "Index": "index",
     "IndexEntry": "index",
     "header": "loading",
-    "index_checkpoint_files": "index",
-    "index_files": "index",
+    "index_checkpoint_files": "indexing",
+    "index_files": "indexing",
     "load": "loading",
 }
 

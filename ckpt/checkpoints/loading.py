@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 from ckpt._store.archive import Source
 from ckpt.checkpoints import formats
@@ -26,12 +26,14 @@ def load(which: Which, value: str | None = None, *, storage_options: Mapping[str
     constructors. What cannot be loaded of a value is a placeholder. Raises `NotFoundError` when the file or the value is not there, and
     `DamagedError` for a file that is not as it was written.
     """
-    with _source(which, storage_options) as source:
-        values = formats.of_file(source.path).load(source, value)
+    path = _path(which)
+    form = formats.of_file(path)
+    with _opened(which, storage_options) as source:
+        values = form.load(source, value)
     if value is None:
         return values
     if value not in values:
-        raise NotFoundError(f"{source.path!r} holds no value {value!r}.", hint=f"ckpt.checkpoints.load({source.path!r}) returns all")
+        raise NotFoundError(f"{path!r} holds no value {value!r}.", hint=f"ckpt.checkpoints.load({path!r}) returns all")
     return values[value]
 
 
@@ -39,17 +41,17 @@ def header(which: Which, *, storage_options: Mapping[str, Any] | None = None) ->
     """Return what a `.ckpt` file says of itself: name, tags, time, versions, and a description of each value. Nothing is unpickled."""
     from ckpt.checkpoints.pickled import read_header
 
-    with _source(which, storage_options) as source:
-        if not source.path.endswith(".ckpt"):
-            raise UsageError(f"{source.path!r} has no header.", hint='only format="pickle" writes one')
+    if not _path(which).endswith(".ckpt"):
+        raise UsageError(f"{_path(which)!r} has no header.", hint='only format="pickle" writes one')
+    with _opened(which, storage_options) as source:
         return read_header(source)
 
 
-@contextmanager
-def _source(which: Which, options: Mapping[str, Any] | None) -> Iterator[Source]:
-    entry = which if isinstance(which, IndexEntry) else None
-    path = entry.checkpoint_path if entry is not None else os.fspath(cast("str", which))
+def _path(which: Which) -> str:
+    return which.checkpoint_path if isinstance(which, IndexEntry) else os.fspath(which)
+
+
+def _opened(which: Which, options: Mapping[str, Any] | None) -> closing[Source]:
     if options is None:
-        options = entry.storage_options if entry is not None else {}
-    with closing(opened(path, options)) as source:
-        yield source
+        options = which.storage_options if isinstance(which, IndexEntry) else {}
+    return closing(opened(_path(which), options))

@@ -11,10 +11,9 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from json.encoder import encode_basestring_ascii as quote
 from typing import Any, NamedTuple, Self
@@ -30,9 +29,11 @@ from ckpt._store.files import host
 from ckpt._store.journal import Data, Line, part
 from ckpt._version import VERSION
 from ckpt.checkpoints.warning import warn
-from ckpt.errors import DamagedError, StoreError
+from ckpt.errors import StoreError
 
 EVENT = "checkpoint"
+#: What the application has asked for is kept, however large.
+_LIMITS = codec.Limits(max_bytes=sys.maxsize)
 _compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -73,13 +74,10 @@ class _Encoded(NamedTuple):
 class CkptFile:
     """Values of any type <-> a `.ckpt` file."""
 
-    def __init__(self) -> None:
-        self._sign = trust.signer(_key())
-
     def encode(self, name: str, value: Any) -> _Encoded:
         """Return a value as a stream of its own; what cannot be kept of it becomes a placeholder."""
         root = [value]
-        encoded = codec.encode(root, [root], codec.Limits(max_bytes=sys.maxsize))
+        encoded = codec.encode(root, [root], _LIMITS)
         if root[0] is not value:
             reason = root[0].ckpt_reason
             return _Encoded(value_json(describe(value, name) | {"reason": reason}), encoded.stream, encoded.buffers, reason)
@@ -108,6 +106,15 @@ class CkptFile:
         raw = f'{{{head},"tags":{_compact(tags) if tags else "[]"},{_process()},"pid":{os.getpid()},{counts},"parts":[{sizes}]}}'.encode()
         return archive.pack([archive.Entry(raw, self._sign(raw), parts)], dict(buffers), self._sign)
 
+    @cached_property
+    def _sign(self) -> Callable[[bytes], str]:
+        """Signs with the key of this user, made when the first file is."""
+        try:
+            return trust.signer(trust.key())
+        except StoreError as err:
+            warn(f"Checkpoints are not signed: {err.message} {err.hint}")
+            return trust.signer(None)
+
     def load(self, source: archive.Source, only: str | None) -> dict[str, Any]:
         """Return the values in a file; of the others than `only` nothing is read."""
         from ckpt._replaying.functions import resolver
@@ -128,40 +135,23 @@ class CkptFile:
 def read_header(source: archive.Source) -> CheckpointHeader:
     """Return what a file says of itself; nothing is unpickled. Raises `DamagedError`."""
     record = archive.Archive(source).record(EVENT)
-    with _sense(record):
+    with archive.sense(record.path):
         return CheckpointHeader.from_json(record.body | _manifest(record))
 
 
 def _manifest(record: Line) -> Json:
-    with _sense(record):
+    with archive.sense(record.path):
         return dict(json.loads(record.read(0)))
 
 
 def _values(record: Line) -> list[tuple[str, list[str]]]:
     """Return the names of the values, each with the names of its buffers."""
-    with _sense(record):
+    with archive.sense(record.path):
         names, ends = record.body["buffers"], list(accumulate(record.body["counts"], initial=0))
         return [(value["name"], names[a:b]) for value, (a, b) in zip(_manifest(record)["values"], pairwise(ends), strict=True)]
-
-
-@contextmanager
-def _sense(record: Line) -> Iterator[None]:
-    """Let a manifest that is not what it should be raise `DamagedError`."""
-    try:
-        yield
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as err:
-        raise DamagedError(f"The manifest in {record.path!r} makes no sense: {err!r}.") from err
 
 
 @cache
 def _process() -> str:
     """Return what is the same for all files of this process, as the inside of a JSON object."""
     return _compact({"host": host(), "python": platform.python_version(), "ckpt": VERSION})[1:-1]
-
-
-def _key() -> bytes | None:
-    try:
-        return trust.key()
-    except StoreError as err:
-        warn(f"Checkpoints are not signed: {err.message} {err.hint}")
-        return None

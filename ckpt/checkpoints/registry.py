@@ -10,6 +10,7 @@ import difflib
 import os
 import threading
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 from ckpt._model.tags import Tags
@@ -42,7 +43,7 @@ _rules: dict[str, Handler | None] = {}
 
 def register(prefix: str | Iterable[str], names: str | Iterable[str] | None = None, /) -> None:
     """Make checkpoints known: `register("MyPackage", ["foo", "bar"])`, or a list of full names. Twice is harmless."""
-    with _lock:
+    with _state():
         for name in full_names(prefix, names):
             _register(name)
 
@@ -56,7 +57,7 @@ def deprecate(*names: str) -> None:
         raise UsageError("A prefix, an old name and a new one, please.", hint='checkpoints.deprecate("MyPackage", "old", "new")')
     prefix = names[0] if names[2:] else None
     old, new = (full_name(prefix, name) for name in names[-2:])
-    with _lock:
+    with _state():
         if _current(new) == old:
             raise UsageError(f"{new!r} is already replaced by {old!r}.")
         _renamed[old] = new
@@ -82,7 +83,7 @@ def config(first: str | Iterable[str] | Handler, second: object, /, **options: A
     if not isinstance(names, str | Iterable):
         raise UsageError(f"Checkpoints are configured by name, not by {names!r}.", hint='checkpoints.config("MyPackage.foo", "./path")')
     asked = full_names(names, None)
-    with _lock:
+    with _state():
         current = {name: _current(name) for name in asked}
         unknown = [name for name in current.values() if not _reached(name)]
         for name in current.values():
@@ -98,7 +99,7 @@ def config(first: str | Iterable[str] | Handler, second: object, /, **options: A
 
 def disable(prefix: str | Iterable[str] | None = None, names: str | Iterable[str] | None = None, /) -> None:
     """Switch checkpoints off: those of a name, a list of names or a prefix; all of them without."""
-    with _lock:
+    with _state():
         if prefix is None:
             _rules.clear()
             _handlers.update(dict.fromkeys(_handlers))
@@ -109,34 +110,51 @@ def disable(prefix: str | Iterable[str] | None = None, names: str | Iterable[str
 
 def available() -> list[str]:
     """Return the names of all registered checkpoints, in the order of their registration; deprecated names are not among them."""
-    with _lock:
+    with _state():
         return list(_handlers)
 
 
 def enabled_checkpoints() -> list[str]:
     """Return the names of the checkpoints that are switched on."""
-    with _lock:
+    with _state():
         return [name for name, handler in _handlers.items() if handler is not None]
 
 
 def deprecated_checkpoints() -> dict[str, str]:
     """Return each deprecated name with the one that replaces it."""
-    with _lock:
+    with _state():
         return dict(_renamed)
 
 
 def handler_of(*called: str) -> tuple[str, Handler | None]:
     """Return full name and handler of a checkpoint as it was called, by prefix and name or by one text; register it if need be."""
     name = _current(full_name(*called) if called[1:] else full_name(None, *called))
-    if name not in _handlers:
-        register(name)
-    if _handlers.get(name) is None:
-        names = resting_under.setdefault(called[0], {}) if called[1:] else resting
-        names[called[-1]] = None
-        # Without a lock, which a fork could leave locked: who configures sets the handler first, and then lets all names be asked again.
-        if _handlers.get(name) is not None:
-            names.pop(called[-1], None)
-    return name, _handlers.get(name)
+    handler = _handlers.get(name)
+    if handler is None:
+        with _state():
+            _register(name)
+            handler = _handlers[name]
+            if handler is None:
+                (resting_under.setdefault(called[0], {}) if called[1:] else resting)[called[-1]] = None
+    return name, handler
+
+
+def _state() -> threading.RLock:
+    """Return the lock of all that is written here."""
+    _follow_forks()
+    return _lock
+
+
+@cache
+def _follow_forks() -> None:
+    """From the first name on, a forked child has a lock of its own: another thread may hold that of its parent."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_renew_lock)
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - the one thing that a fork cannot share
+    _lock = threading.RLock()
 
 
 def _register(name: str) -> None:

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pkgutil import get_data
 from typing import IO, Any
 
+from ckpt._model.sources import open_regular
 from ckpt.codebase.rules import RECORD, LeftOut
 from ckpt.codebase.selection import Item
-from ckpt.errors import CkptError, UsageError
+from ckpt.errors import CkptError, DamagedError, NotFoundError, UsageError
 
 #: The first moment that a zip file can tell.
 _TIME = (1980, 1, 1, 0, 0, 0)
@@ -123,10 +124,10 @@ def _put_all(archive: zipfile.ZipFile, entries: Mapping[str, Item | bytes | None
 def _put_file(archive: zipfile.ZipFile, item: Item) -> str | None:
     """Write one file; return why it could not be read."""
     try:
-        file = open(item.path, "rb")  # noqa: SIM115 - what cannot be opened is another error than what cannot be written
+        descriptor = open_regular(item.path)
     except OSError as err:
-        return f"cannot be read: {err.strerror}"
-    with file:
+        return f"cannot be read: {err.strerror or err}"
+    with open(descriptor, "rb") as file:
         if item.size <= _WHOLE:
             _put(archive, item.name, file.read(), is_executable=item.is_executable)
         else:
@@ -148,3 +149,27 @@ def _entry(name: str, *, is_executable: bool) -> zipfile.ZipInfo:
         entry.external_attr = (stat.S_IFREG | (0o755 if is_executable else 0o644)) << 16
         entry.compress_type = zipfile.ZIP_DEFLATED
     return entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What a zip file says of itself; `record` is empty when it is no snapshot of ours."""
+
+    record: dict[str, Any]
+    #: Name and size in bytes of each file, but the record.
+    files: tuple[tuple[str, int], ...]
+
+
+def read(path: str) -> Overview:
+    """Return what is in a zip file, without unpacking it. Raises `NotFoundError` and `DamagedError`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            files = tuple((entry.filename, entry.file_size) for entry in entries if not entry.is_dir() and entry.filename != RECORD)
+            record = next((entry for entry in entries if entry.filename == RECORD), None)
+            found = {} if record is None or record.file_size > _WHOLE else json.loads(archive.read(record))
+            return Overview(record=found if isinstance(found, dict) else {}, files=files)
+    except FileNotFoundError as err:
+        raise NotFoundError(f"There is no snapshot {path!r}.") from err
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, RecursionError) as err:
+        raise DamagedError(f"{path!r} cannot be read: {err}.") from err

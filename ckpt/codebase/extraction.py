@@ -13,6 +13,7 @@ import shutil
 import stat
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ def unpack(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Unp
                 _unpack_to(directory, zipped, entries)
     except FileNotFoundError as err:
         raise NotFoundError(f"There is no snapshot {path!r}.") from err
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as err:  # RuntimeError: encrypted
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:  # RuntimeError: encrypted
         raise DamagedError(f"{path!r} cannot be unpacked: {err}.") from err
     except OSError as err:
         raise CkptError(f"{path!r} cannot be unpacked: {err.strerror or err}.") from err
@@ -118,6 +119,8 @@ def _why_not(entry: zipfile.ZipInfo) -> str:
         return "no relative path"
     if any(part in {"", ".", ".."} for part in parts):
         return "it leads out of the snapshot"
+    if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        return "it is compressed in an unusual way"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind and kind not in {stat.S_IFREG, stat.S_IFDIR}:
         return "a link" if kind == stat.S_IFLNK else "no regular file"

@@ -1,10 +1,12 @@
-"""`.gitignore` for folders that are no git checkout. Pure functions of texts and paths, and the rules of gitignore(5).
+"""`.gitignore` for folders that are no git checkout. Pure functions of texts and paths, by the rules of gitignore(5).
 
-Not understood: named classes such as `[[:alpha:]]`.
+Bytes are matched, as git does: `?` is half an `é`. So patterns and paths are decoded as Latin-1 here. Not understood: named classes such
+as `[[:alpha:]]`.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,28 +21,28 @@ class Pattern:
     only_directories: bool
 
 
-def parse(text: str) -> list[Pattern]:
+def parse(data: bytes) -> list[Pattern]:
     """Return the patterns of a `.gitignore`, in their order."""
-    lines = text.removeprefix("\ufeff").split("\n")
+    lines = data.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n")
     found = (_pattern(_trimmed(line.removesuffix("\r"))) for line in lines)
     return [pattern for pattern in found if pattern is not None]
-
-
-def decide(patterns: Sequence[Pattern], path: str, *, is_directory: bool) -> bool | None:
-    """Return whether the last pattern that matches `path` ignores it; None when none matches."""
-    for pattern in reversed(patterns):
-        if (is_directory or not pattern.only_directories) and pattern.regex.fullmatch(path):
-            return not pattern.is_negated
-    return None
 
 
 def is_ignored(layers: Sequence[tuple[str, Sequence[Pattern]]], path: str, *, is_directory: bool) -> bool:
     """Whether `path` is ignored by `layers`: directory (empty for the top, else with a slash at its end) and patterns, the top first."""
     for directory, patterns in reversed(layers):
-        decision = decide(patterns, path.removeprefix(directory), is_directory=is_directory)
+        decision = _decide(patterns, os.fsencode(path.removeprefix(directory)).decode("latin-1"), is_directory=is_directory)
         if decision is not None:
             return decision
     return False
+
+
+def _decide(patterns: Sequence[Pattern], path: str, *, is_directory: bool) -> bool | None:
+    """Return whether the last pattern that matches `path` ignores it; None when none matches."""
+    for pattern in reversed(patterns):
+        if (is_directory or not pattern.only_directories) and pattern.regex.fullmatch(path):
+            return not pattern.is_negated
+    return None
 
 
 def _trimmed(line: str) -> str:
@@ -89,14 +91,13 @@ def _token(glob: str, at: int) -> tuple[str | None, int]:
 
 
 def _class(glob: str, at: int) -> tuple[str | None, int]:
-    """Return the expression for a bracket; no class matches a slash."""
-    match = re.compile(r"\[([!^]?)(\]?(?:\\.|[^\]\\])*)\]", re.DOTALL).match(glob, at)
-    if match is None or not match[2]:
+    """Return the expression for a bracket; no class matches a slash. The first end of a range counts by itself: `[b-a]` is `b`."""
+    inner = re.compile(r"\[[!^]?(\]?(?:\\.|[^\]\\])*)\]", re.DOTALL).match(glob, at)
+    if inner is None or not inner[1]:
         return None, len(glob)
-    inner = re.sub(r"\\?([^\-])", lambda found: re.escape(found[1]), match[2], flags=re.DOTALL)
-    text = f"(?!/)[{'^' if match[1] else ''}{inner}]"
-    try:
-        re.compile(text)
-    except re.error:  # a range that runs backwards matches nothing
-        return None, len(glob)
-    return text, match.end()
+    members = set()
+    for first, last in re.findall(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", inner[1], re.DOTALL):
+        members.add(first[-1])
+        members.update(map(chr, range(ord(first[-1]), ord(last[-1]) + 1) if last else ()))
+    is_negated = glob[at + 1] in "!^"
+    return f"(?!/)[{'^' if is_negated else ''}{''.join(map(re.escape, sorted(members)))}]", inner.end()

@@ -51,10 +51,11 @@ def run_function(module: str, name: str) -> None:
 
 def run_script(root: str, name: str) -> None:
     """Run a script of the snapshot as `__main__`, its own directory first on the path."""
-    file = os.path.join(root, *os.path.normpath(name).split(os.sep))
-    script = ModuleType("__main__")
+    parts = os.path.normpath(name).split(os.sep)
+    file, script, loader = os.path.join(root, *parts), ModuleType("__main__"), globals()["__loader__"]
     try:
-        data: bytes = globals()["__loader__"].get_data(file)
+        # A zip file is known to its loader as the command line named it, which may be `./codebase.zip`.
+        data: bytes = loader.get_data(os.path.join(getattr(loader, "archive", root), *parts))
     except OSError:
         sys.exit(f"There is no {name} in {root}.")
     code = compile(data, file, "exec", dont_inherit=True)

@@ -137,7 +137,7 @@ def _files_below(folder: str, inside: str, layers: Sequence[tuple[str, Sequence[
 
 def _patterns(file: str) -> list[Pattern]:
     try:
-        with open(file, encoding="utf-8", errors="surrogateescape") as opened:
+        with open(file, "rb") as opened:
             return parse(opened.read())
     except OSError:
         return []

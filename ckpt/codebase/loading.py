@@ -13,7 +13,7 @@ from types import FrameType, ModuleType
 from typing import Any, Self
 
 from ckpt.codebase.extraction import unpack
-from ckpt.codebase.names import Hidden, forget_files, owner, top_names
+from ckpt.codebase.names import Hidden, InFront, forget_files, owner, top_names
 from ckpt.codebase.version import InPlaceOf, Version
 
 Path = str | PathLike[str]
@@ -34,13 +34,16 @@ class Codebase:
         self.valid_libraries = sorted(name for name in top_names(unpacked.names) if owns(name))
         self._hidden: Hidden | None = Hidden(owns)
         self._hidden.__enter__()
+        self._finder = InFront(self._directory, owns)
         sys.path.insert(0, self._directory)
+        sys.meta_path.insert(0, self._finder)
 
     def close(self) -> None:
         """Give back what was there before; a second time it does nothing. Objects from the snapshot go on working."""
         if self._hidden is None:
             return
         hidden, self._hidden = self._hidden, None
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self._finder]
         if self._directory in sys.path:
             sys.path.remove(self._directory)
         hidden.__exit__()

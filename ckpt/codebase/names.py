@@ -7,7 +7,8 @@ import linecache
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.machinery import PathFinder, all_suffixes
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, all_suffixes
 from types import ModuleType
 from typing import Self
 
@@ -40,6 +41,31 @@ def owner(files: Sequence[str]) -> Owns:
         return bool(is_regular) or (is_regular is False and not _is_installed(top))
 
     return lambda name: is_owned(name.partition(".")[0])
+
+
+class InFront(MetaPathFinder):
+    """Finds what a directory gives to `import`, before anything else does; of directories with code in them only its own."""
+
+    def __init__(self, directory: str, owns: Owns) -> None:
+        self._directory = directory
+        self._owns = owns
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return the spec of a module at the top."""
+        if path is not None or not self._owns(fullname):
+            return None
+        spec = PathFinder.find_spec(fullname, [self._directory])
+        if spec is not None and spec.loader is None:
+            # Python would put the parts of that name from all of `sys.path` together: yesterday's modules with today's.
+            spec.submodule_search_locations = _NamespacePath([os.path.join(self._directory, fullname)])
+        return spec
+
+
+class _NamespacePath(list[str]):
+    """Where the modules of a package without `__init__.py` lie; `importlib.resources` knows such a path by its text."""
+
+    def __repr__(self) -> str:
+        return f"_NamespacePath({super().__repr__()})"
 
 
 class Hidden:

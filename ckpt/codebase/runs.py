@@ -12,7 +12,7 @@ from ckpt.codebase import surroundings
 from ckpt.codebase.loading import PlainInside
 from ckpt.codebase.rules import Ignore
 from ckpt.codebase.snapshot import Path, Report, checkpoint
-from ckpt.errors import NotFoundError, UsageError
+from ckpt.errors import CkptError, NotFoundError, UsageError
 
 #: The name of a snapshot among the files of a run.
 FILE = "codebase.zip"
@@ -66,7 +66,7 @@ def download_from_wandb(wandb_path: str, output_zipname: Path | None = None, wan
 
     Without `output_zipname` that is a temporary file, which is the caller's. Raises `NotFoundError` when the run has no such file.
     """
-    run = _api(api).run(wandb_path)
+    run = _run(wandb_path, api)
     with tempfile.TemporaryDirectory() as directory:
         if not any(file.name == wandb_filename for file in run.files([wandb_filename])):
             raise NotFoundError(
@@ -86,7 +86,7 @@ def zip_from_wandb_artifact(wandb_path: str, output_zipname: Path | None = None,
 
     Without `output_zipname` that is a temporary file, which is the caller's. Raises `NotFoundError` when the run has logged no code.
     """
-    artifacts = [one for one in _api(api).run(wandb_path).logged_artifacts() if one.type == "code"]
+    artifacts = [one for one in _run(wandb_path, api).logged_artifacts() if one.type == "code"]
     if not artifacts:
         raise NotFoundError(f"The run {wandb_path!r} has logged no code.", hint="wandb.run.log_code('codebase/')")
     with tempfile.TemporaryDirectory() as directory:
@@ -96,9 +96,8 @@ def zip_from_wandb_artifact(wandb_path: str, output_zipname: Path | None = None,
 
 def zip_from_wandb(wandb_path: str, output_zipname: Path | None = None, api: Any = None, artifact: bool | None = None) -> str:
     """Download a run's code: `codebase.zip` when it has one, else what it has logged with `log_code`; `artifact` decides otherwise."""
-    api = _api(api)
     if artifact is None:
-        artifact = not any(file.name == FILE for file in api.run(wandb_path).files([FILE]))
+        artifact = not any(file.name == FILE for file in _run(wandb_path, api).files([FILE]))
     download = zip_from_wandb_artifact if artifact else download_from_wandb
     return download(wandb_path, output_zipname, api=api)
 
@@ -120,8 +119,13 @@ def _wandb() -> Any:
     return wandb
 
 
-def _api(api: Any) -> Any:
-    return _wandb().Api() if api is None else api
+def _run(path: str, api: Any) -> Any:
+    """Return a run by its path. Raises `CkptError` for one that is not there or cannot be asked for."""
+    api = _wandb().Api() if api is None else api
+    try:
+        return api.run(path)
+    except Exception as err:  # wandb's own, and those of what it is built on
+        raise CkptError(f"The run {path!r} cannot be read: {err}.", hint="wandb login") from err
 
 
 def _output(path: Path | None) -> str:

@@ -16,6 +16,8 @@ from ckpt.codebase.listing import Listing, list_folder
 from ckpt.codebase.rules import LeftOut, Rules
 from ckpt.errors import UsageError
 
+_TAKEN = " has this name"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
@@ -60,6 +62,7 @@ class Selection:
         for path in given.extra_pythonpath:
             for library in _libraries(_existing(path)):
                 self._take_library(library)
+        self.left_out = sorted({one for one in self.left_out if one.path not in self.items or one.reason.endswith(_TAKEN)})
         return self
 
     def _take_main(self, folder: str) -> None:
@@ -96,7 +99,6 @@ class Selection:
                 self.left_out.append(LeftOut(path=prefix + where, reason=reason))
             elif self._take_file(os.path.join(folder, path), prefix + path, folder):
                 taken.append(path)
-        self.left_out = sorted(set(self.left_out))
         return taken
 
     def _take_file(self, path: str, name: str, folder: str = "") -> bool:
@@ -108,7 +110,9 @@ class Selection:
         if not reason and self.output and os.path.exists(self.output) and os.path.samefile(path, self.output):
             reason = "the snapshot itself"
         if not reason and name in self.items:
-            reason = f"{self.items[name].path} has this name"
+            if self.items[name].path == path:
+                return False  # it was named
+            reason = f"{self.items[name].path}{_TAKEN}"
         if reason or status is None:
             self.left_out.append(LeftOut(path=name, reason=reason))
             return False

@@ -146,12 +146,12 @@ def _write(selection: Selection, output: str, launcher: str | None, progress: Pr
     record = surroundings.describe(commit=selection.commit, is_dirty=selection.is_dirty, libraries=libraries_of(items))
     contents = Contents(record=record, items=tuple(items.values()), texts=texts)
     unread = archive.write(output, contents, is_program=launcher is not None, progress=progress)
-    return _report(output, items, [*selection.left_out, *unread], selection)
+    for one in unread:
+        del items[one.path]
+    return _report(output, list(items.values()), [*selection.left_out, *unread], selection)
 
 
-def _report(output: str, items: dict[str, Item], left_out: list[LeftOut], selection: Selection) -> Report:
-    unread = {one.path for one in left_out}
-    taken = [item for item in items.values() if item.name not in unread]
+def _report(output: str, taken: list[Item], left_out: list[LeftOut], selection: Selection) -> Report:
     return Report(
         path=output,
         files=tuple(sorted(item.name for item in taken)),

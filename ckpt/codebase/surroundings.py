@@ -5,10 +5,11 @@ No times and no paths: the same place gives the same record.
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from typing import Any
+
+from ckpt._model.packages import versions_on
 
 #: The number in each snapshot's record.
 FORMAT = 1
@@ -28,26 +29,8 @@ def describe(*, commit: str | None, is_dirty: bool | None, libraries: list[str])
 
 
 def installed_packages() -> dict[str, str]:
-    """Return name -> version of all packages that are installed on `sys.path`, as the names of their metadata directories tell.
-
-    `importlib.metadata` would parse a file of each, descriptions included: a hundred times slower, for the same two words.
-    """
-    found: dict[str, str] = {}
-    for entry in reversed(sys.path):
-        try:
-            names = os.listdir(entry or ".")
-        except OSError:
-            continue
-        found |= dict(filter(None, map(_package, sorted(names))))
-    return dict(sorted(found.items()))
-
-
-def _package(directory: str) -> tuple[str, str] | None:
-    stem, suffix = os.path.splitext(directory)
-    if suffix not in {".dist-info", ".egg-info"}:
-        return None
-    name, dash, version = stem.partition("-")
-    return (name.replace("_", "-").lower(), version.partition("-")[0]) if dash else None
+    """Return name -> version of all packages that are installed on `sys.path`, sorted."""
+    return {name.replace("_", "-"): version for name, version in sorted(versions_on(sys.path).items())}
 
 
 def requirements(packages: dict[str, str]) -> str:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from ckpt._model.sources import Sources
 
@@ -40,20 +39,24 @@ class Code:
     writes: frozenset[str]
 
 
-_known: WeakKeyDictionary[CodeType, Code] = WeakKeyDictionary()
+#: By `id()`: code objects are equal when their trees are not, in annotations and defaults.
+_known: dict[int, tuple[CodeType, Code]] = {}
 
 
 def read(code: CodeType) -> Code:
     """Return what is known of `code`; the same each time."""
-    found = _known.get(code)
-    if found is None:
-        found = _known[code] = Code(
-            digest=hashlib.sha256(_tree(code) or repr(_bytecode(code)).encode("utf-8", "surrogatepass")).hexdigest()[:32],
-            reads=frozenset(chain for each in _nested(code) for chain in _reads(each)),
-            imports=frozenset(found for each in _nested(code) for found in _imports(each)),
-            writes=frozenset(one.argval for each in _nested(code) for one in dis.get_instructions(each) if one.opname in _STORED),
+    held = _known.get(id(code))
+    if held is None:
+        nested = list(_nested(code))
+        text = _tree(code) or repr(_bytecode(code)).encode("utf-8", "surrogatepass")
+        found = Code(
+            digest=hashlib.sha256(text).hexdigest()[:32],
+            reads=frozenset(chain for each in nested for chain in _reads(each)),
+            imports=frozenset(imported for each in nested for imported in _imports(each)),
+            writes=frozenset(one.argval for each in nested for one in dis.get_instructions(each) if one.opname in _STORED),
         )
-    return found
+        held = _known[id(code)] = (code, found)
+    return held[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,10 @@ from ckpt.pipeline import codes
 from ckpt.pipeline.stages import Stage
 from ckpt.pipeline.values import SCALARS, UnhashableError, digest
 
-_MISSING: Any = object()
+#: Stands for a name that leads nowhere.
+MISSING: Any = object()
+#: What has a name that says what it is, other than data.
+_NAMED = (FunctionType, type, ModuleType, BuiltinFunctionType)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,30 +40,31 @@ class Fingerprint:
     names: list[tuple[Mapping[str, Any], str, Any]] = field(default_factory=list)
     cells: list[tuple[CellType, Any]] = field(default_factory=list)
     functions: list[tuple[FunctionType, Any, Any]] = field(default_factory=list)
-    #: Values that can change in place: the part, the value, its digest.
-    live: list[tuple[str, Any, str]] = field(default_factory=list)
-    #: What a run has made of live values, and what they were before: part -> (digest now, digest then).
-    settled: dict[str, tuple[str, str]] = field(default_factory=dict)
+    #: Values that can change in place, each with its digest.
+    live: list[tuple[Any, str]] = field(default_factory=list)
+    #: What runs have made of live values, by `id()`: the value, its digest now, and what it was before.
+    settled: dict[int, tuple[Any, str, str]] = field(default_factory=dict)
 
     def is_current(self) -> bool:
         """Whether nothing of it has changed."""
         return (
             all(function.__code__ is code and function.__defaults__ is defaults for function, code, defaults in self.functions)
-            and all(namespace.get(name, _MISSING) is value for namespace, name, value in self.names)
-            and all(_contents(cell) is value for cell, value in self.cells)
-            and all(self._identity(part, _digest_now(value)) == held for part, value, held in self.live)
+            and all(namespace.get(name, MISSING) is value for namespace, name, value in self.names)
+            and all(contents(cell) is value for cell, value in self.cells)
+            and all(self.identity(value, _digest_now(value)) == held for value, held in self.live)
         )
 
     def settle(self) -> None:
         """Take what a run has changed in live values for what they were."""
-        for part, value, held in self.live:
+        for value, held in self.live:
             now = _digest_now(value)
             if now != held:
-                self.settled[part] = (now, held)
+                self.settled[id(value)] = (value, now, held)
 
-    def _identity(self, part: str, now: str) -> str:
-        settled = self.settled.get(part)
-        return settled[1] if settled is not None and settled[0] == now else now
+    def identity(self, value: Any, now: str) -> str:
+        """Return what a live value counts as, whose digest is `now`."""
+        settled = self.settled.get(id(value))
+        return settled[2] if settled is not None and settled[0] is value and settled[1] == now else now
 
 
 def fingerprint(stage: Stage) -> Fingerprint:
@@ -82,18 +86,19 @@ def token(value: Any) -> str:
 class _Walk:
     """From a stage to everything of the project that its code goes to."""
 
-    def __init__(self, settled: dict[str, tuple[str, str]]) -> None:
+    def __init__(self, settled: dict[int, tuple[Any, str, str]]) -> None:
         self._made = Fingerprint(parts={}, settled=settled)
         self._waiting: deque[FunctionType | type] = deque()
         self._seen: set[int] = set()
         self._root: Any = None
 
     def fingerprint(self, stage: Stage) -> Fingerprint:
-        self._root = stage.func
+        self._root = _unwrapped(stage.func)
         self._part("Python", f"{sys.version_info[0]}.{sys.version_info[1]}")
         try:
-            if self._refer(stage.func) and not isinstance(stage.func, FunctionType):
-                self._part("code", digest(stage.func, self._refer))
+            stands = self._refer(self._root) if isinstance(self._root, _NAMED) else digest(self._root, self._refer)
+            if not self._waiting:
+                self._part("code", stands)
             while self._waiting:
                 self._enter(self._waiting.popleft())
         except UnhashableError as refusal:
@@ -133,8 +138,8 @@ class _Walk:
             parts += self._global(chain, namespace, code.writes)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             if name not in code.writes:
-                self._made.cells.append((cell, _contents(cell)))
-                parts += [] if _contents(cell) is _MISSING else self._value(name, _contents(cell))
+                self._made.cells.append((cell, contents(cell)))
+                parts += [] if contents(cell) is MISSING else self._value(name, contents(cell))
         for level, module, names in sorted(code.imports):
             parts += self._import(namespace, "." * level + module, names)
         return parts
@@ -147,17 +152,19 @@ class _Walk:
         while isinstance(value, ModuleType) and rest and rest[0] in vars(value):
             name, *rest = rest
             value = self._look(vars(value), name)
-        return [f"{chain} is a builtin"] if value is _MISSING else self._value(name, value)
+        return [f"{chain} is a builtin"] if value is MISSING else self._value(name, value)
 
     def _look(self, namespace: Mapping[str, Any], name: str) -> Any:
-        value = namespace.get(name, _MISSING)
+        value = namespace.get(name, MISSING)
         self._made.names.append((namespace, name, value))
         return value
 
     def _value(self, name: str, value: Any) -> list[str]:
         """Return what stands for what a name leads to; data makes a part of its own."""
         value = _unwrapped(value)
-        if isinstance(value, FunctionType | type | ModuleType | BuiltinFunctionType):
+        if isinstance(value, ModuleType):
+            return [f"{name} is {self._refer(value)}", *self._whole(value)]
+        if isinstance(value, _NAMED):
             return [f"{name} is {self._refer(value)}"]
         part = f"value of {name}" if "defaults of" not in name else name
         try:
@@ -165,9 +172,8 @@ class _Walk:
         except UnhashableError as refusal:
             raise UnhashableError(f"{name} cannot be hashed: {refusal}") from refusal
         if type(value) not in SCALARS:
-            identity = self._made._identity(part, now)  # noqa: SLF001  of one room
-            self._made.live.append((part, value, identity))
-            now = identity
+            now = self._made.identity(value, now)
+            self._made.live.append((value, now))
         self._part(part, now)
         return [f"{name} is a value"]
 
@@ -182,11 +188,22 @@ class _Walk:
             raise UnhashableError(f"{name} cannot be imported: {trouble}") from trouble
         if not is_project(getattr(module, "__file__", None) or ""):
             return [f"import {full}"]
-        wanted = names or tuple(vars(module))
-        values = [(each, self._look(vars(module), each)) for each in sorted(wanted) if each in vars(module)]
-        # All of a module that is imported as a whole: which attributes are used of it, only running it tells.
-        kept = [(each, value) for each, value in values if names or (isinstance(value, FunctionType | type) and value.__module__ == full)]
-        return [f"import {full}", *(part for each, value in kept for part in self._value(each, value))]
+        if not names:
+            return [f"import {full}", *self._whole(module)]
+        values = [(each, self._look(vars(module), each)) for each in sorted(names) if each in vars(module)]
+        return [f"import {full}", *(part for each, value in values for part in self._value(each, value))]
+
+    def _whole(self, module: ModuleType) -> list[str]:
+        """Return what stands for all of a module of the project: which attributes are used of it, only running tells."""
+        if not is_project(getattr(module, "__file__", None) or ""):
+            return []
+        found = [(name, value) for name, value in sorted(vars(module).items()) if isinstance(value, FunctionType | type)]
+        return [
+            part
+            for name, value in found
+            if value.__module__ == module.__name__
+            for part in self._value(name, self._look(vars(module), name))
+        ]
 
     def _class(self, kind: type) -> list[str]:
         parts = [f"bases {[self._refer(base) for base in kind.__bases__]}"]
@@ -208,10 +225,12 @@ def _digest_now(value: Any) -> str:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Return the function that a stage, a wrapper of ours or a decorator that says so was made of."""
+    """Return the function that a stage was made of, or that a decorator wraps which is not of the project and says so."""
     for _ in range(100):
         if isinstance(value, Stage):
             value = value.func
+        elif isinstance(value, FunctionType) and _is_ours(value):
+            break
         elif not isinstance(value, type | ModuleType) and callable(inner := getattr(value, "__dict__", {}).get("__wrapped__")):
             value = inner
         else:
@@ -249,8 +268,9 @@ def _is_home(value: Any) -> bool:
     return module is None or value.__module__ == "__main__"
 
 
-def _contents(cell: CellType) -> Any:
+def contents(cell: CellType) -> Any:
+    """Return what a closed-over variable holds."""
     try:
         return cell.cell_contents
     except ValueError:
-        return _MISSING
+        return MISSING

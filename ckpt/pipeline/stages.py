@@ -39,7 +39,7 @@ class Stage:
         if serializer is not None and serializer not in SERIALIZERS:
             raise UsageError(f"serializer is 'json' or 'pickle', not {serializer!r}.")
         self.func = func
-        self.name = name or getattr(func, "__name__", type(func).__name__)
+        self.name: str = name or getattr(func, "__name__", "") or type(func).__name__
         self.serializer = serializer
         #: The names of the inputs, how many there must be at least, and how many there may be (None: any number).
         self.parameters, self.least, self.most = _inputs(self.name, func)
@@ -79,6 +79,7 @@ class Stage:
         return self.parameters[min(number, len(self.parameters) - 1)]
 
     def __call__(self, *args: Any) -> Any:
+        """Call the function itself."""
         return self.func(*args)
 
     def __rshift__(self, other: Any) -> Pipeline:
@@ -160,12 +161,14 @@ class Pipeline:
 
     stage: Stage
     args: tuple[Pipeline, ...]
+    _order: tuple[Pipeline, ...]
     #: The stages in it that still wait for inputs.
     open: frozenset[Stage]
     #: What `keys` knows of it.
     keys: Any
 
-    def __new__(cls, stage: Stage, args: Sequence[Stage | Pipeline] = ()) -> Pipeline:
+    def __new__(cls, stage: Stage, args: Sequence[Stage | Pipeline] = ()) -> Pipeline:  # noqa: PYI034  nodes are interned, and have no subclasses
+        """Return the node of a stage with these inputs: the one there is, if it was made before."""
         nodes = tuple(_node(each, stage) for each in args)
         if nodes:
             _check_inputs(stage, nodes)

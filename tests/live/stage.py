@@ -114,7 +114,7 @@ def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
 
 
 def _cut(error: BaseException, first: TracebackType | None) -> None:
-    BaseException.__traceback__.__set__(error, first)  # type: ignore[attr-defined]  # a frozen dataclass refuses
+    vars(BaseException)["__traceback__"].__set__(error, first)  # a frozen dataclass refuses to be set
 
 
 def commands(text: str, depth: int, *, is_cut: bool) -> list[str]:
@@ -206,7 +206,7 @@ def prepare(mode: str) -> None:
         import ckpt._cli.commands
         import ckpt._cli.looking
         import ckpt._replaying.debuggers
-        import ckpt._replaying.rehydrate  # noqa: F401
+        import ckpt._replaying.rehydrate
 
         typer.main.get_command(ckpt._cli.commands.app)
 

@@ -13,7 +13,9 @@ def bare(a: int, *, b: str = "") -> float:
     return a + len(b)
 
 
-@ckpt.ckpt(active=lambda rows, **_: len(rows) > 1, name="load", on_error=True, save_locals=True, keep=20, max_bytes=1, exclude=(int,))
+@ckpt.ckpt(
+    active=lambda rows, **_: len(rows) > 1, name="load", on_error=True, save_locals=True, callers=True, keep=20, max_bytes=1, exclude=(int,)
+)
 def with_parameters(rows: list[int]) -> int:
     return len(rows)
 

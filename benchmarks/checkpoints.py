@@ -1,0 +1,126 @@
+"""Named checkpoints: one that rests, writing files, and indexing 50,000 of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from benchmarks import material
+from benchmarks.measuring import Figure, Place, alternate, timed
+from ckpt._model import codec
+from ckpt.checkpoints import FileHandler, checkpoint, index_checkpoint_files
+
+FILES = 50_000
+CALLS = 10_000
+#: What is written, how it is made, how often in a row.
+VALUES: tuple[tuple[str, Callable[[], object], int], ...] = (
+    ("array of 100 MB", lambda: material.array(100), 1),
+    ("table of 1M rows", material.table, 1),
+    ("200k dicts", material.records, 1),
+    ("two small values", lambda: [1.5, 2, "x"], 200),
+)
+
+
+def empty(*args: Any, **values: Any) -> None:
+    """Do nothing, with whatever arguments."""
+
+
+def bare() -> None:
+    """Do nothing."""
+
+
+def measure(place: Place, rounds: int = 11) -> Iterator[Figure]:
+    """Yield the figures for a checkpoint that nobody has configured, for files, and for their index."""
+    yield from _resting()
+    yield from _writing(place, rounds)
+    for what, in_each in (("100 to a directory", 100), ("10 to a directory", 10), ("each in its own directory", 1)):
+        root = os.path.join(place.directory, f"tree{in_each}")
+        _plant(root, in_each)
+        pairs = alternate(lambda root=root: timed(index_checkpoint_files, root), lambda root=root: timed(_walk, root), rounds)  # type: ignore[misc]
+        yield Figure(what=f"index {FILES:,} files, {what}", value=pairs.ratio, target=1.5, note=f"{pairs.note} for os.walk")
+
+
+def _resting(rounds: int = 301) -> Iterator[Figure]:
+    data, x, y = [1], 1, 2
+    contests: tuple[tuple[str, Callable[[], object], Callable[[], object], float | None], ...] = (
+        ("data", lambda: checkpoint("MyPackage", "foo", data), lambda: empty("MyPackage", "foo", data), 3),
+        ("values", lambda: checkpoint("MyPackage.foo", x=x, y=y), lambda: empty("MyPackage.foo", x=x, y=y), 3),
+        ("data, against no arguments", lambda: checkpoint("MyPackage", "foo", data), lambda: bare(), None),  # noqa: PLW0108 - as the others
+    )
+    for what, ours, limit, target in contests:
+        pairs = alternate(_each(ours), _each(limit), rounds)
+        around = median(_each(lambda: None)() for _ in range(rounds))
+        value = (median(pairs.ours) - around) / (median(pairs.limit) - around)
+        yield Figure(what=f"checkpoint at rest, {what}", value=value, target=target, note=f"{pairs.note}, in empty calls")
+
+
+def _each(work: Callable[[], object]) -> Callable[[], float]:
+    """Return a turn that takes the time of one of many calls."""
+
+    def turn() -> float:
+        began = perf_counter()
+        for _ in range(CALLS):
+            work()
+        return (perf_counter() - began) / CALLS
+
+    return turn
+
+
+def _writing(place: Place, rounds: int) -> Iterator[Figure]:
+    handler = FileHandler(place.directory)
+    for what, make, times in VALUES:
+        value = make()
+        for _ in range(2):  # the directory is made, and there is a file to replace
+            checkpoint(handler, "MyPackage.foo", x=value, y=1)
+        ours, limit = (
+            _turn(place, lambda value=value: checkpoint(handler, "MyPackage.foo", x=value, y=1), times),
+            _turn(  # type: ignore[misc]
+                place,
+                lambda value=value: _encode_and_write(place, value, 1),
+                times,  # type: ignore[misc]
+            ),
+        )
+        pairs = alternate(ours, limit, rounds)
+        yield Figure(what=f"write {what}", value=pairs.ratio, target=1.2, note=f"{pairs.note} for codec and files")
+
+
+def _turn(place: Place, work: Callable[[], object], times: int) -> Callable[[], float]:
+    def turn() -> float:
+        place.settle()
+        began = perf_counter()
+        for _ in range(times):
+            work()
+        return (perf_counter() - began) / times
+
+    return turn
+
+
+def _encode_and_write(place: Place, *values: object) -> None:
+    """Do what a checkpoint cannot do without: encode each value, write the bytes beside the file, rename them over it."""
+    path = os.path.join(place.directory, "MyPackage", "limit")
+    encoded = [codec.encode([value], [], codec.Limits(max_bytes=sys.maxsize)) for value in values]
+    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    for each in encoded:
+        for data in (each.stream, *each.buffers):
+            os.write(descriptor, data)
+    os.close(descriptor)
+    os.replace(f"{path}.new", path)
+
+
+def _plant(root: str, in_each: int) -> None:
+    """Make as many empty files as an index is to hold."""
+    for iteration in range(FILES // in_each):
+        directory = os.path.join(root, f"iteration={iteration}", "foo1=1", "MyPackage")
+        os.makedirs(directory)
+        for number in range(in_each):
+            with open(os.path.join(directory, f"foo{number}.ckpt"), "wb"):
+                pass
+
+
+def _walk(root: str) -> None:
+    for _ in os.walk(root):
+        pass

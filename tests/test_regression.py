@@ -1,0 +1,263 @@
+"""`ckpt test`: a capture becomes a test that fails before the fix and passes after it, without the store."""
+
+from __future__ import annotations
+
+import ast
+import math
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ckpt._replaying.literals import literal, shares_nothing
+from tests.workplace import Project, last
+
+SHOP = """
+import asyncio
+import ckpt
+
+
+class Wrong(ValueError):
+    pass
+
+
+class Shop:
+    def __init__(self, rate):
+        self.rate = rate
+
+    @ckpt.ckpt
+    def price(self, item, *, times=1):
+        return item["price"] * self.rate * times
+
+    @classmethod
+    @ckpt.ckpt
+    def make(cls, rates):
+        return cls(1 / len(rates))
+
+    @staticmethod
+    @ckpt.ckpt
+    def check(code):
+        raise Wrong(f"{code} at 0x7f0123456789")
+
+
+@ckpt.ckpt(active=False)
+def load(path, rows=None, *rest, sep=",", **more):
+    return [path.split(sep) for _ in rows]
+
+
+@ckpt.ckpt
+async def fetch(n):
+    return 1 // n
+
+
+@ckpt.ckpt
+def numbers(n):
+    yield 1 // n
+
+
+@ckpt.ckpt
+async def stream(n):
+    yield 1 // n
+
+
+@ckpt.ckpt
+def same(one, other):
+    one.append(1)
+    if len(other) == 1:
+        raise IndexError
+"""
+
+
+@pytest.fixture
+def shop(home: Path, tmp_path: Path) -> Project:
+    """A project that is not installed, in a layout with `src`."""
+    project = Project(tmp_path / "project")
+    project.write("src/shop.py", SHOP)
+    return project
+
+
+def call(project: Project, statement: str) -> None:
+    """Run a statement with the project's modules, which may fail."""
+    project.python("-c", f"import sys; sys.path.insert(0, 'src'); import shop; {statement}")
+
+
+def pytest_of(project: Project, *files: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on the files, without the store."""
+    away = project.path / ".pyckpt"
+    if away.exists():
+        away.rename(project.path / "away")
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    return project.python(*command, PYCKPT_DIR=str(project.path / "another"), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+
+
+def test_a_written_test_fails_before_the_fix_and_passes_after(shop: Project) -> None:
+    """Arguments with short literals stand in the test; it needs neither the store nor a file beside it."""
+    call(shop, "shop.load('a,b')")
+    done = shop.ckpt("test", "load", "-o", "tests/test_load.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{shop.path / 'tests' / 'test_load.py'}\n"
+    text = (shop.path / "tests" / "test_load.py").read_text()
+    assert '    shop.load("a,b", None, sep=",")\n'.replace('"', "'") in text
+    assert "ckpt.load" not in text
+    assert pytest_of(shop, "tests").returncode == 1
+    shop.edit("src/shop.py", "in rows]", "in rows or ()]")
+    assert pytest_of(shop, "tests").returncode == 0
+
+
+def test_the_failure_can_be_pinned(shop: Project) -> None:
+    """With `--expect-failure` the test passes as long as the call fails as it did: type and message, addresses aside."""
+    call(shop, "shop.Shop.check('a.b')")
+    assert shop.ckpt("test", "-o", "tests/test_check.py", "--expect-failure").returncode == 0
+    text = (shop.path / "tests" / "test_check.py").read_text()
+    assert r"with pytest.raises(shop.Wrong, match='a\\.b\\ at\\ .*'):" in text
+    assert pytest_of(shop, "tests").returncode == 0
+    shop.edit("src/shop.py", 'f"{code} at 0x7f0123456789"', '"else"')
+    assert pytest_of(shop, "tests").returncode == 1
+
+
+def test_other_arguments_come_from_a_capture_file(shop: Project) -> None:
+    """What has no short literal is loaded from a file beside the test, with the classes of today's module."""
+    call(shop, "shop.Shop(2).price({'name': 'pot'}, times=3)")
+    done = shop.ckpt("test", "-o", "tests/test_price.py")
+    assert done.stdout.splitlines()[1] == f"{shop.path / 'tests' / 'test_price.ckpt'}"
+    text = (shop.path / "tests" / "test_price.py").read_text()
+    assert "arguments = capture.arguments(shop.Shop.price)\n    shop.Shop.price(arguments[\"self\"], {'name': 'pot'}, times=3)\n" in text
+    moved = Project(shop.path.parent / "moved")
+    shutil.copytree(shop.path, moved.path, ignore=shutil.ignore_patterns(".pyckpt"))
+    shop.path.rename(shop.path.with_name("gone"))
+    assert pytest_of(moved, "tests").returncode == 1
+    moved.edit("src/shop.py", 'item["price"]', 'item.get("price", 0)')
+    assert pytest_of(moved, "tests").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("statement", "called"),
+    [
+        ("shop.Shop.make([])", 'shop.Shop.make.__func__(arguments["cls"], [])'),
+        ("asyncio.run(shop.fetch(0))", "asyncio.run(shop.fetch(0))"),
+        ("list(shop.numbers(0))", "list(shop.numbers(0))"),
+        ("asyncio.run(anext(shop.stream(0)))", "asyncio.run(collect())"),
+        ("x = []; shop.same(x, x)", 'shop.same(arguments["one"], arguments["other"])'),
+        (f"shop.load('{'x' * 90}', [1], 2, sep='')", "            [1],  # rows\n            2,  # *2\n            sep='',\n        )\n"),
+    ],
+    ids=["classmethod", "coroutine", "generator", "async generator", "shared argument", "long call"],
+)
+def test_every_kind_of_function_is_called_in_its_way(shop: Project, statement: str, called: str) -> None:
+    """Coroutines run, generators are exhausted, a class method gets its class, and what was one object is one."""
+    call(shop, f"import asyncio; {statement}")
+    assert shop.ckpt("test", "-o", "test_it.py", "--expect-failure").returncode == 0
+    text = (shop.path / "test_it.py").read_text()
+    assert called in text
+    assert pytest_of(shop, "test_it.py").returncode == 0, text
+
+
+def test_a_script_with_a_guard_is_imported(home: Path, tmp_path: Path) -> None:
+    """What a script defines is called; its objects are of the imported script's classes."""
+    project = Project(tmp_path / "project")
+    text = (
+        "import ckpt\nclass Own: pass\nclass Mine(Exception): pass\n"
+        "@ckpt.ckpt\ndef work(own):\n    assert type(own) is Own\n    raise Mine('no')\n"
+        "if __name__ == '__main__':\n    work(Own())\n"
+    )
+    project.write("job.py", text)
+    project.python("job.py")
+    project.ckpt("test", "-o", "tests/test_work.py")
+    project.ckpt("test", "-o", "tests/test_pinned.py", "--expect-failure")
+    assert "pytest.raises(job.Mine, " in (project.path / "tests" / "test_pinned.py").read_text()
+    assert pytest_of(project, "tests/test_work.py").returncode == 1
+    assert pytest_of(project, "tests/test_pinned.py").returncode == 0
+    project.write("job.py", text.replace("raise Mine('no')", "return 1"))
+    assert pytest_of(project, "tests/test_work.py").returncode == 0
+
+
+def test_what_its_name_does_not_lead_to_is_called_through_the_capture(home: Path, tmp_path: Path) -> None:
+    """Below a decorator that changes the arguments, and in a script that would run, the test makes the captured call, and says so."""
+    project = Project(tmp_path / "project")
+    project.write(
+        "shop.py", "import ckpt\ndef twice(f):\n    return lambda n: f(n, n)\n@twice\n@ckpt.ckpt\ndef work(a, b):\n    return a // b\n"
+    )
+    project.call("import shop; shop.work(0)")
+    project.write("job.py", "import ckpt\n@ckpt.ckpt\ndef job(a):\n    return 1 // a\nopen('ran', 'a').write('x')\njob(0)\n")
+    project.python("job.py")
+    for name in ("work", "job"):
+        done = project.ckpt("test", name, "-o", f"tests/test_{name}.py")
+        assert done.stderr.startswith("note: the test calls the function through the capture")
+        assert "    capture.call()\n" in (project.path / f"tests/test_{name}.py").read_text()
+    assert pytest_of(project, "tests").stdout.count("ZeroDivisionError: integer") >= 2
+    project.edit("shop.py", "a // b", "a")
+    project.edit("job.py", "1 // a", "a")
+    assert pytest_of(project, "tests").returncode == 0
+    assert (project.path / "ran").read_text() == "x"
+
+
+def test_what_cannot_become_a_test_is_said(shop: Project) -> None:
+    """A function made while its program ran, an argument that was not kept, a failure that was none, a file that is there."""
+    call(shop, "import ckpt; ckpt.ckpt(name='made')((lambda: (lambda: 1))())()")
+    assert "no other file can import it" in last(shop.ckpt("test", "made", "-o", "test_a.py"))
+    call(shop, "import threading; shop.load(threading.Lock())")
+    assert "The argument path was not kept" in last(shop.ckpt("test", "load", "-o", "test_a.py"))
+    call(shop, "list(shop.numbers(1))")
+    done = shop.ckpt("test", "numbers", "-o", "test_a.py", "--expect-failure")
+    assert (done.returncode, "did not raise" in done.stderr) == (2, True)
+    shop.write("test_a.py", "mine\n")
+    done = shop.ckpt("test", "numbers", "-o", "test_a.py")
+    assert (done.returncode, (shop.path / "test_a.py").read_text()) == (2, "mine\n")
+    assert shop.ckpt("test", "numbers", "-o", "test_a.py", "--force").returncode == 0
+    assert shop.ckpt("test", "numbers").returncode == 2
+
+
+# Literals
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 1, -1.5, 1e300, -0.0, "text\n\x00\ud800'\"", b"bytes", [], (), {}, (1,), [1, (2, {"a": {3}})], {1, 2}, {(1, 2): [None]}],
+)
+def test_a_literal_gives_back_exactly_the_value(value: object) -> None:
+    """Evaluated as a literal, the text is the value again, type by type."""
+    text = literal(value)
+    assert text is not None
+    assert repr(ast.literal_eval(text)) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        math.inf,
+        1j,
+        set(),
+        frozenset({1}),
+        Text("a"),
+        "x" * 300,
+        list(range(200)),
+        [object()],
+        range(3),
+        ...,
+        int,
+        {1: {2: [Text("a")]}},
+    ],
+)
+def test_what_has_no_short_exact_literal_has_none(value: object) -> None:
+    """Subclasses, long values and what literals cannot say are left to a capture file."""
+    assert literal(value) is None
+
+
+def test_a_value_that_contains_itself_has_no_literal() -> None:
+    """A cycle ends."""
+    value: list[object] = []
+    value.append(value)
+    assert literal(value) is None
+
+
+def test_shared_parts_are_seen() -> None:
+    """A list that is in two places is one list, which literals would make two of."""
+    shared = [1]
+    assert shares_nothing([[1], [1], (1,), (1,), "a", "a"])
+    assert not shares_nothing([shared, {"a": (shared,)}])
+    assert not shares_nothing([[shared, shared]])
