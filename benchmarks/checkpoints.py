@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from benchmarks import material
 from benchmarks.measuring import Figure, Place, alternate, timed
 from ckpt._model import codec
-from ckpt.checkpoints import FileHandler, checkpoint, index_checkpoint_files
+from ckpt.checkpoints import checkpoint, config, index_checkpoint_files, register
 
 FILES = 50_000
 CALLS = 10_000
@@ -35,12 +36,13 @@ def bare() -> None:
 
 def measure(place: Place, rounds: int = 11) -> Iterator[Figure]:
     """Yield the figures for a checkpoint that nobody has configured, for files, and for their index."""
+    register("MyPackage", ["foo", "file"])
     yield from _resting()
     yield from _writing(place, rounds)
     for what, in_each in (("100 to a directory", 100), ("10 to a directory", 10), ("each in its own directory", 1)):
         root = os.path.join(place.directory, f"tree{in_each}")
         _plant(root, in_each)
-        pairs = alternate(lambda root=root: timed(index_checkpoint_files, root), lambda root=root: timed(_walk, root), rounds)  # type: ignore[misc]
+        pairs = alternate(partial(timed, index_checkpoint_files, root), partial(timed, _walk, root), rounds)
         yield Figure(what=f"index {FILES:,} files, {what}", value=pairs.ratio, target=1.5, note=f"{pairs.note} for os.walk")
 
 
@@ -71,19 +73,13 @@ def _each(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def _writing(place: Place, rounds: int) -> Iterator[Figure]:
-    handler = FileHandler(place.directory)
+    config("MyPackage.file", place.directory)
     for what, make, times in VALUES:
         value = make()
         for _ in range(2):  # the directory is made, and there is a file to replace
-            checkpoint(handler, "MyPackage.foo", x=value, y=1)
-        ours, limit = (
-            _turn(place, lambda value=value: checkpoint(handler, "MyPackage.foo", x=value, y=1), times),
-            _turn(  # type: ignore[misc]
-                place,
-                lambda value=value: _encode_and_write(place, value, 1),
-                times,  # type: ignore[misc]
-            ),
-        )
+            checkpoint("MyPackage", "file", x=value, y=1)
+        ours = _turn(place, partial(checkpoint, "MyPackage", "file", x=value, y=1), times)
+        limit = _turn(place, partial(_encode_and_write, place, value, 1), times)
         pairs = alternate(ours, limit, rounds)
         yield Figure(what=f"write {what}", value=pairs.ratio, target=1.2, note=f"{pairs.note} for codec and files")
 
@@ -105,7 +101,7 @@ def _encode_and_write(place: Place, *values: object) -> None:
     encoded = [codec.encode([value], [], codec.Limits(max_bytes=sys.maxsize)) for value in values]
     descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     for each in encoded:
-        for data in (each.stream, *each.buffers):
+        for data in (memoryview(each.stream), *each.buffers):
             os.write(descriptor, data)
     os.close(descriptor)
     os.replace(f"{path}.new", path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ckpt._model.config import Config, read_config
+from tests.processes import python
 
 
 def test_the_nearest_file_is_read(tmp_path: Path) -> None:
@@ -64,6 +65,15 @@ def test_what_makes_no_sense_is_passed_over_and_told(tmp_path: Path, text: str, 
     assert (config.source_file_limit, config.source_exclude) == (1 << 20, ())
     assert len(config.complaints) == 1
     assert complaint in config.complaints[0]
+
+
+def test_a_recording_process_warns_of_a_wrong_setting_and_goes_on(home: Path, tmp_path: Path) -> None:
+    """One warning names the setting, and captures are made all the same."""
+    (tmp_path / "pyproject.toml").write_text("[tool.ckpt]\nsource_file_limit = []\n")
+    code = "import ckpt\n@ckpt.ckpt\ndef work(n): return n\nwork(1); work(2)\nprint(len(ckpt.captures()))"
+    done = python("-c", code, cwd=tmp_path, environ={"PYCKPT_DIR": str(tmp_path / "store")})
+    assert done.stdout == "2\n"
+    assert done.stderr.count("source_file_limit = [] is no size") == 1
 
 
 def test_no_directory_is_no_trouble(tmp_path: Path) -> None:

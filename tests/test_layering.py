@@ -14,9 +14,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ckpt"
 #: The house from the ground up: what stands further down may import what stands above it, never the other way.
 ROOMS = """
 _version errors
-_model: record replaying tags describe interrupts placeholder config imported packages sources lazy reducing loading codec
+_model: record replaying tags layout interrupts tables texts describe verbs placeholder config imported packages sources lazy
+_model: refusing exceptions sinks referring by_value reducing thorough fitting answers guarding loading codec
 _store: location trust files journal spill objects archive captures stored merging capture_file retention pair rewrite writer upkeep store
-_recording: options endings variables others tracebacks process ground given events recorder decorator
+_recording: options endings variables wording others tracebacks process ground given events recorder decorator
 _replaying: definitions scripts modules captured_code folder_code changes value_diff arguments doubts functions namespaces
 _replaying: stand_ins scopes stubs frames texts vscode debuggers rehydrate
 _replaying: verdicts tracing profiling calling replay batches watching code_diff literals naming regression opening
@@ -33,8 +34,8 @@ STRANGERS = {("_recording", "_replaying"), ("_replaying", "_recording")}
 LIVE_IN = {
     "typer": ("_cli",),
     "rich": ("_cli", "pipeline.table"),
-    "cloudpickle": ("_model.reducing",),
-    "dill": ("_model.reducing", "_model.loading"),
+    "cloudpickle": ("_model.by_value", "_model.reducing"),
+    "dill": ("_model.reducing", "_model.answers"),
     "ipdb": ("_replaying.debuggers",),
     "IPython": ("_replaying.debuggers",),
     "pudb": ("_replaying.debuggers",),

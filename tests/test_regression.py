@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import ckpt
 from ckpt._replaying.literals import literal, shares_nothing
+from ckpt.errors import DamagedError, NotFoundError
 from tests.workplace import Project, last
 
 SHOP = """
@@ -205,6 +207,15 @@ def test_what_cannot_become_a_test_is_said(shop: Project) -> None:
     assert (done.returncode, (shop.path / "test_a.py").read_text()) == (2, "mine\n")
     assert shop.ckpt("test", "numbers", "-o", "test_a.py", "--force").returncode == 0
     assert shop.ckpt("test", "numbers").returncode == 2
+
+
+def test_a_file_that_holds_no_capture_is_said(tmp_path: Path) -> None:
+    """A capture file that is missing, or is something else, raises an error of ckpt's."""
+    with pytest.raises(NotFoundError):
+        ckpt.load(tmp_path / "nothing.ckpt")
+    (tmp_path / "other.ckpt").write_text("something else\n")
+    with pytest.raises(DamagedError):
+        ckpt.load(tmp_path / "other.ckpt")
 
 
 # Literals

@@ -319,6 +319,19 @@ def test_what_many_replays_print_is_not_mixed_up(shop: Project) -> None:
     assert "new failure" in done.stdout
 
 
+def test_a_ctrl_c_ends_all_replays(shop: Project) -> None:
+    """An interrupted batch ends with 130, and none of its processes goes on."""
+    shop.call("import shop\nfor n in range(3): shop.stock(n)")
+    shop.edit("shop.py", "return [n] * 3", "open(f'{os.getpid()}.pid', 'w').close(); time.sleep(60)")
+    with shop.running("run", "--all", "-j", "2") as batch:
+        while len(pids := [int(path.stem) for path in shop.path.glob("*.pid")]) < 2:
+            time.sleep(0.05)
+        batch.send_signal(signal.SIGINT)
+        assert batch.wait(timeout=20) == 130
+    assert not any(_is_running(pid) for pid in pids)
+    assert len(list(shop.path.glob("*.pid"))) == 2
+
+
 def test_a_batch_on_a_terminal_shows_a_bar_and_a_table(shop: Project) -> None:
     """On a terminal there is progress while the replays run, and a table at the end."""
     pexpect = pytest.importorskip("pexpect")

@@ -6,9 +6,12 @@ that the program installed, is not ours to keep: it only happened to arrive whil
 
 from __future__ import annotations
 
+import functools
 import opcode
 import signal
 from types import CodeType, FunctionType, MethodType, TracebackType
+
+from ckpt._model.layout import definition_of
 
 _RAISE = opcode.opmap["RAISE_VARARGS"]
 
@@ -46,10 +49,12 @@ def _handler_codes() -> set[CodeType]:
     codes = set()
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
+        while type(handler) is functools.partial:  # asyncio installs one
+            handler = handler.func
         if type(handler) is MethodType:
             handler = handler.__func__
         if type(handler) is FunctionType:
             codes.add(handler.__code__)
-        elif callable(handler) and type(call := getattr(type(handler), "__call__", None)) is FunctionType:
+        elif type(call := definition_of(type(handler), "__call__")) is FunctionType:
             codes.add(call.__code__)
     return codes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
+from ckpt._model.verbs import stream_placeholder
 from ckpt.errors import PlaceholderError
 
 
@@ -17,15 +18,20 @@ class Placeholder:
     __slots__ = ("ckpt_description", "ckpt_reason", "ckpt_type")
 
     def __init__(self, type_name: str, description: str, reason: str) -> None:
-        self.ckpt_type = type_name
-        self.ckpt_description = description
-        self.ckpt_reason = reason
+        for name, text in (("ckpt_type", type_name), ("ckpt_description", description), ("ckpt_reason", reason)):
+            object.__setattr__(self, name, text)
 
     def __repr__(self) -> str:
         return f"<placeholder for {self.ckpt_type}: {self.ckpt_reason}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Placeholder, (self.ckpt_type, self.ckpt_description, self.ckpt_reason)
+        return stream_placeholder, (self.ckpt_type, self.ckpt_description, self.ckpt_reason)
+
+    def __copy__(self) -> Placeholder:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Placeholder:
+        return self
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise PlaceholderError(
@@ -36,21 +42,46 @@ class Placeholder:
     def __getattr__(self, name: str) -> NoReturn:
         self._refuse()
 
-    __call__ = __iter__ = __next__ = __len__ = __getitem__ = __contains__ = __bool__ = __enter__ = __exit__ = _refuse
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __pow__ = __rpow__ = __matmul__ = __rmatmul__ = _refuse
-    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __pos__ = __invert__ = _refuse
-    __abs__ = __round__ = __bytes__ = __fspath__ = _refuse
-    __int__ = __float__ = __index__ = __neg__ = __await__ = __aiter__ = __anext__ = __setitem__ = __delitem__ = _refuse
+
+#: Everything one can do with an object but print it, compare it, hash it, copy it and ask for its class.
+_USES = """
+    call iter next len getitem setitem delitem contains reversed bool int float complex index bytes fspath enter exit aenter aexit
+    await aiter anext setattr delattr neg pos abs invert round trunc floor ceil lt le gt ge add sub mul matmul truediv floordiv mod
+    divmod pow lshift rshift and xor or radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rpow rlshift rrshift rand rxor ror
+    iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ixor ior
+"""
+for _use in _USES.split():
+    setattr(Placeholder, f"__{_use}__", Placeholder._refuse)  # noqa: SLF001
 
 
-class Gone(Placeholder):
-    """Base of the classes that stand for classes which are gone when a capture is loaded. Their instances keep the data they had."""
+class GoneClass(type):
+    """The class of the classes that are gone: the stream may call them while it is loaded, nobody may afterwards."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Gone:
+    ckpt_sealed = False
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls.ckpt_sealed:
+            raise PlaceholderError(f"{cls.__module__}.{cls.__qualname__} is only a placeholder: {cls.__doc__}.")
+        return super().__call__(*args, **kwargs)
+
+    def __repr__(cls) -> str:
+        return f"<placeholder for {cls.__module__}.{cls.__qualname__}: {cls.__doc__}>"
+
+
+class Gone(Placeholder, metaclass=GoneClass):
+    """Base of the classes that stand for classes and functions which are gone when a capture is loaded.
+
+    Their instances keep the data they had: fields under their names, what they were made from in `ckpt_arguments`, items in `ckpt_items`.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Return a placeholder whatever the class's own constructor took."""
         self = object.__new__(cls)
-        Placeholder.__init__(self, f"{cls.__module__}.{cls.__qualname__}", "an object of a class that cannot be imported", cls.__doc__ or "")
+        Placeholder.__init__(
+            self, f"{cls.__module__}.{cls.__qualname__}", "an object of a class that cannot be imported", cls.__doc__ or ""
+        )
+        if args or kwargs:
+            vars(self)["ckpt_arguments"] = (*args, *kwargs.items())
         return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -58,23 +89,34 @@ class Gone(Placeholder):
 
     def __setstate__(self, state: Any) -> None:
         """Keep the fields the object had, in its `__dict__`."""
-        for part in state if isinstance(state, tuple) else (state,):
-            if isinstance(part, dict):
-                self.__dict__.update(part)
+        for part in state if type(state) is tuple else (state,):
+            if type(part) is dict:
+                vars(self).update((key, value) for key, value in part.items() if type(key) is str)
+            elif part is not None:
+                vars(self)["ckpt_state"] = part
 
     def append(self, item: Any) -> None:
         """Keep an item of an object that was a list."""
-        self.__dict__.setdefault("items", []).append(item)
+        self.extend((item,))
 
     def extend(self, items: Any) -> None:
         """Keep the items of an object that was a list."""
-        self.__dict__.setdefault("items", []).extend(items)
+        self._items([]).extend(items)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.__dict__.setdefault("items", {})[key] = value
+        """Keep an item of an object that was a dict."""
+        self._items({})[key] = value
+
+    def _items(self, empty: Any) -> Any:
+        return self._refuse() if type(self).ckpt_sealed else vars(self).setdefault("ckpt_items", empty)
 
 
-def gone_class(module: str, qualname: str, reason: str) -> type[Gone]:
+def gone_class(module: str, qualname: str, reason: str) -> GoneClass:
     """Return a class to stand for `module.qualname`, whose instances keep their data and say why their class is not there."""
     name = qualname.rpartition(".")[2]
-    return type(name, (Gone,), {"__module__": module, "__qualname__": qualname, "__doc__": reason})
+    return GoneClass(name, (Gone,), {"__module__": module, "__qualname__": qualname, "__doc__": reason})
+
+
+def seal(kind: GoneClass) -> None:
+    """From now on, calling `kind` raises `PlaceholderError`: what the stream had to make of it is made."""
+    kind.ckpt_sealed = True

@@ -5,26 +5,16 @@ They are put together by hand: the record of a call that returns must cost micro
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from json.encoder import encode_basestring_ascii as quote
 from typing import cast
 
 from ckpt._model.codec import Encoded
-from ckpt._model.describe import describe
-from ckpt._model.record import Json
 from ckpt._recording.tracebacks import Walk
+from ckpt._recording.wording import described_json, dumps
 from ckpt._store.journal import part
 from ckpt._store.objects import Objects, ObjectWriter
-
-#: The fields that every description begins with; what follows are numbers, a shape, a reason.
-_NAMED = 3
-#: Texts up to this length, and integers within a machine word, are described by their repr.
-_SHORT, _WORD = 80, 1 << 63
-
-dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +56,12 @@ def entry_manifest(arguments: Iterable[str]) -> bytes:
     return f'{{"arguments":[{",".join(arguments)}]}}'.encode()
 
 
-def failure_manifest(walk: Walk, arguments: Sequence[Json], inner: Sequence[Sequence[Json]]) -> bytes:
-    """Return the manifest of a failure; `inner` are the arguments of the captured calls inside."""
+def failure_manifest(walk: Walk, arguments: Sequence[str], inner: Sequence[Sequence[str]]) -> bytes:
+    """Return the manifest of a failure; `inner` are the arguments of the captured calls inside. Values are described as JSON."""
+    head = dumps({"exceptions": walk.raised, "codes": walk.codes, "callers": walk.callers, "others": walk.others})[:-1]
     calls = [
-        {"exception": call.exception, "entry": call.entry, "arguments": records} for call, records in zip(walk.inner, inner, strict=True)
+        f'{{"exception":{call.exception},"entry":{call.entry},"arguments":[{",".join(given)}]}}'
+        for call, given in zip(walk.inner, inner, strict=True)
     ]
-    record = {"arguments": arguments, "exceptions": walk.raised, "codes": walk.codes, "frames": walk.frames, "inner": calls}
-    record |= {"callers": walk.callers, "others": walk.others}
-    return dumps(record).encode()
-
-
-def described_json(value: object, name: str = "") -> str:
-    """Return `value` described as JSON; numbers and short texts, which most arguments are, without a detour."""
-    kind = type(value)
-    if kind is str and len(value) <= _SHORT:  # type: ignore[arg-type]
-        return f'{{"name":{quote(name)},"type":"str","text":{quote(repr(value))},"length":{len(value)}}}'  # type: ignore[arg-type]
-    if kind is float or kind is bool or (kind is int and -_WORD < value < _WORD):  # type: ignore[operator]
-        return f'{{"name":{quote(name)},"type":"{kind.__name__}","text":"{value!r}"}}'
-    return value_json(describe(value, name))
-
-
-def value_json(described: Json) -> str:
-    """Return a described value as JSON."""
-    text = f'{{"name":{quote(described["name"])},"type":{quote(described["type"])},"text":{quote(described["text"])}'
-    for key, value in islice(described.items(), _NAMED, None):
-        if value is not None:
-            text += f',"{key}":{quote(value) if type(value) is str else dumps(value) if type(value) is list else value}'
-    return text + "}"
+    frames = ",".join([frame.json() for frame in walk.frames])
+    return f'{head},"arguments":[{",".join(arguments)}],"frames":[{frames}],"inner":[{",".join(calls)}]}}'.encode()

@@ -10,8 +10,8 @@ from typing import Any
 from ckpt._model.codec import Container
 from ckpt._model.describe import describe
 from ckpt._model.placeholder import Placeholder
-from ckpt._model.record import Json
 from ckpt._recording.variables import variables_of
+from ckpt._recording.wording import described_json
 
 _VARARGS, _VARKW = 0x04, 0x08
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -40,9 +40,9 @@ class Given:
         """Return all arguments, in the order of their records."""
         return [*self.args, *self.kwargs.values()]
 
-    def records(self) -> list[Json]:
-        """Return the arguments described, under the names of the parameters they went to."""
-        return describe_arguments(self.code, self.args, self.kwargs)
+    def texts(self) -> list[str]:
+        """Return the arguments described as JSON, under the names of the parameters they went to."""
+        return [described_json(value, name) for value, name in named(self.code, self.args, self.kwargs)]
 
 
 def bound_arguments(code: CodeType, held: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -65,20 +65,6 @@ def named(code: CodeType | None, args: Sequence[Any], kwargs: Mapping[str, Any])
     yield from zip(args, names, strict=False)
     for name, value in kwargs.items():
         yield value, name
-
-
-def describe_arguments(code: CodeType | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Json]:
-    """Return the arguments described."""
-    return [describe(value, name) for value, name in named(code, args, kwargs)]
-
-
-def give_reasons(records: Sequence[Json], values: Sequence[object], lost: Mapping[int, str]) -> None:
-    """Note in the records of values that were not kept why they were not."""
-    for record, value in zip(records, values, strict=True):
-        if type(value) is Placeholder:
-            record["reason"] = value.ckpt_reason
-        elif id(value) in lost:
-            record["reason"] = lost[id(value)]
 
 
 def is_plain(value: object) -> bool:

@@ -11,25 +11,26 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quote
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar
 
 from ckpt._model.codec import Container, Encoded, Limits, encode
-from ckpt._model.describe import describe, one_line
+from ckpt._model.describe import one_line
 from ckpt._model.interrupts import belongs_to_program
 from ckpt._model.reducing import MAIN_NAMES
 from ckpt._model.replaying import switch
 from ckpt._model.tags import tags_json
 from ckpt._recording import events
 from ckpt._recording.endings import below, is_failure, is_outermost
-from ckpt._recording.given import Given, bound_arguments, give_reasons, is_plain, keep_plain_values, named
+from ckpt._recording.given import Given, bound_arguments, keep_plain_values, named
 from ckpt._recording.ground import Ground, ground, warn
 from ckpt._recording.options import Options, default_name
 from ckpt._recording.tracebacks import Extent, Recorded, Walk, read
 from ckpt._recording.variables import variables_of
+from ckpt._recording.wording import described_json, give_reasons
 
 T = TypeVar("T")
 
@@ -167,9 +168,12 @@ class Recorder:
         root: dict[str, Any] = {"args": positional, "kwargs": kwargs}
         if self._has_own_variables():
             root["function"] = self._function
-        given = list(named(self._code, args, kwargs))
+        texts = [described_json(value, name) for value, name in named(self._code, args, kwargs)]
+        values = (*args, *kwargs.values())
         encoded = self._encode(here, root, [positional, kwargs], nested=nested)
-        manifest = events.entry_manifest(_with_reasons(given, encoded.lost, nested=nested))
+        if encoded.lost or nested:
+            give_reasons(texts, (*positional, *kwargs.values()) if nested else values, encoded.lost)
+        manifest = events.entry_manifest(texts)
         shared, names = self._shared(here)
         placed = events.place(here.objects, encoded, manifest)
         now = time.time()
@@ -221,13 +225,14 @@ class Recorder:
         extent = Extent(save_locals=self.options.save_locals, callers=self.options.callers)
         walk = read(failure.error, failure.start, here.source, failure.above, extent)
         inner = [Given.of(found.capture.function, found.wrapper) for found in walk.inner]
-        arguments = [(each.records(), each.values()) for each in (failure.given, *inner)]
+        arguments = [(each.texts(), each.values()) for each in (failure.given, *inner)]
         encoded = self._encode_failure(here, walk, (failure.given, *inner), nested=nested)
-        for records, values in arguments:
-            give_reasons(records, values, encoded.lost)
-        for frame, held in zip(walk.frames, walk.locals, strict=True):
-            give_reasons(frame["locals"], [held[record["name"]] for record in frame["locals"]], encoded.lost)
-        manifest = events.failure_manifest(walk, arguments[0][0], [records for records, _ in arguments[1:]])
+        if encoded.lost or nested or walk.has_placeholders:
+            for texts, values in arguments:
+                give_reasons(texts, values, encoded.lost)
+            for frame, held in zip(walk.frames, walk.locals, strict=True):
+                give_reasons(frame.locals, [held[name] for name in frame.names], encoded.lost)
+        manifest = events.failure_manifest(walk, arguments[0][0], [texts for texts, _ in arguments[1:]])
         sources = [code["source"] for code in walk.codes if "source" in code]
         placed = events.place(here.objects, encoded, manifest, sources, sync=True)
         return self._commit(here, failure, walk, placed)
@@ -303,13 +308,6 @@ class Recorder:
             return ""
         encoded = encode({"function": function}, [], Limits(max_bytes=self.options.max_bytes))
         return "" if encoded.buffers else here.journal.share("function", encoded.stream)
-
-
-def _with_reasons(given: Sequence[tuple[Any, str]], lost: Mapping[int, str], *, nested: bool) -> Iterator[str]:
-    """Yield the arguments described as JSON, with the reason for each that was not kept."""
-    for value, name in given:
-        reason = lost.get(id(value)) or (NESTED if nested and not is_plain(value) else None)
-        yield events.described_json(value, name) if reason is None else events.value_json(describe(value, name) | {"reason": reason})
 
 
 def capture_exception(exc: BaseException | None = None, name: str | None = None) -> str | None:

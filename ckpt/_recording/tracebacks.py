@@ -14,10 +14,12 @@ from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ckpt._model.describe import describe, exception_text, type_name
+from ckpt._model.placeholder import Placeholder
 from ckpt._model.record import WRAPPER_FILE, Json
 from ckpt._model.reducing import module_reference
 from ckpt._recording.others import alive
 from ckpt._recording.variables import variables_of
+from ckpt._recording.wording import described_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,13 +65,29 @@ class Inner:
 
 
 @dataclass(slots=True)
+class FrameText:
+    """The record of a frame, its variables already as JSON text."""
+
+    code: int | None
+    globals: int
+    names: list[str]
+    locals: list[str]
+    live_line: int | None = None
+
+    def json(self) -> str:
+        """Return the record as JSON."""
+        live = "" if self.live_line is None else f',"live_line":{self.live_line}'
+        return f'{{"code":{self.code},"globals":{self.globals},"locals":[{",".join(self.locals)}]{live}}}'
+
+
+@dataclass(slots=True)
 class Walk:
     """What was read from one exception: records for the manifest, live values for the codec."""
 
     exceptions: list[BaseException] = field(default_factory=list)
     raised: list[Json] = field(default_factory=list)
     codes: list[Json] = field(default_factory=list)
-    frames: list[Json] = field(default_factory=list)
+    frames: list[FrameText] = field(default_factory=list)
     locals: list[dict[str, Any]] = field(default_factory=list)
     globals: list[dict[str, Any]] = field(default_factory=list)
     inner: list[Inner] = field(default_factory=list)
@@ -77,6 +95,8 @@ class Walk:
     callers: list[Json] = field(default_factory=list)
     #: The other threads and tasks that were alive.
     others: list[Json] = field(default_factory=list)
+    #: Whether a placeholder stands among the variables already: for a module that no import finds.
+    has_placeholders: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +201,7 @@ class _Reader:
             number = self._read_frame(frame, self._save_locals)
         line = entry.tb_lineno
         if frame.f_lineno is not None and line != frame.f_lineno:
-            self.walk.frames[number]["live_line"] = frame.f_lineno
+            self.walk.frames[number].live_line = frame.f_lineno
         return {"frame": number, "line": line or 0, "positions": self._position(frame.f_code, entry.tb_lasti)}
 
     def read_callers(self, frame: FrameType | None) -> None:
@@ -206,16 +226,13 @@ class _Reader:
         where = self._namespace(frame, held if is_module else None, save_locals)
         if is_module:
             held = self.walk.globals[where]
-        self.walk.frames.append(
-            {
-                "code": self.code_of(frame),
-                "globals": where,
-                "locals": [describe(value, name) for name, value in held.items() if type(name) is str],
-            }
-        )
+        names = [name for name in held if type(name) is str]
+        texts = [described_json(held[name], name) for name in names]
+        self.walk.frames.append(FrameText(self.code_of(frame), where, names, texts))
         for name, value in held.items():
             if type(value) is ModuleType:
-                held[name] = module_reference(value)
+                held[name] = reference = module_reference(value)
+                self.walk.has_placeholders |= type(reference) is Placeholder
         self.walk.locals.append(held)
         return number
 

@@ -8,7 +8,7 @@ from typing import Any
 from ckpt._model.replaying import switch
 from ckpt._model.tags import current_tags
 from ckpt.checkpoints.paths import checked
-from ckpt.checkpoints.registry import Handler, handler_of, resting, resting_under
+from ckpt.checkpoints.registry import Handler, handler_of, is_handler, resting, resting_under
 from ckpt.errors import UsageError
 
 NOTHING: Any = object()
@@ -54,7 +54,7 @@ def _fire(first: Any, second: Any, third: Any, values: Mapping[str, Any]) -> Non
         data = third if has_prefix else second
         check_form(data, values)
         name, handler = handler_of(first, second) if has_prefix else handler_of(first)
-    elif isinstance(first, Handler):
+    elif is_handler(first):
         name, handler, data = checked(second), first, third
         check_form(data, values)
     else:

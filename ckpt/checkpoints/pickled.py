@@ -23,7 +23,7 @@ from ckpt._model.describe import describe
 from ckpt._model.loading import Surroundings
 from ckpt._model.record import Json, Record, Value
 from ckpt._model.tags import Tags
-from ckpt._recording.events import described_json, value_json
+from ckpt._recording.wording import described_json, value_json
 from ckpt._store import archive, trust
 from ckpt._store.files import host
 from ckpt._store.journal import Data, Line, part

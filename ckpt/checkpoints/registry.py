@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from ckpt._model.tags import Tags
 from ckpt.checkpoints.paths import full_name, full_names
@@ -78,7 +78,7 @@ def config(first: str | Iterable[str] | Handler, second: object, /, **options: A
 
     A name under which nothing is registered yet takes effect when it is; that, and a deprecated name, is warned of.
     """
-    names, handler = (second, first) if isinstance(first, Handler) else (first, second)
+    names, handler = (second, first) if is_handler(first) else (first, second)
     kept = _handler(handler, options)
     if not isinstance(names, str | Iterable):
         raise UsageError(f"Checkpoints are configured by name, not by {names!r}.", hint='checkpoints.config("MyPackage.foo", "./path")')
@@ -157,6 +157,11 @@ def _renew_lock() -> None:
     _lock = threading.RLock()
 
 
+def is_handler(given: object) -> TypeGuard[Handler]:
+    """Return whether something is a handler; quicker than to ask the protocol."""
+    return callable(getattr(given, "put", None))
+
+
 def _register(name: str) -> None:
     name = _current(name)
     if name not in _handlers:
@@ -197,7 +202,7 @@ def _handler(given: object, options: dict[str, Any]) -> Handler:
         from ckpt.checkpoints.directory import FileHandler
 
         return FileHandler(given, **options)
-    if not isinstance(given, Handler):
+    if not is_handler(given):
         raise UsageError(f"{given!r} is neither a path nor a handler.", hint="a handler has a method put(name, tags, values)")
     if options:
         raise UsageError(f"A handler is given complete: {', '.join(options)} cannot be set here.")
