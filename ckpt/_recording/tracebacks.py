@@ -33,6 +33,9 @@ CALLERS_LIMIT = 50
 #: The local of our wrappers that holds the id of the capture made there.
 TOKEN = "ckpt_capture"  # noqa: S105  the name of a variable
 
+#: What is described sooner than looked up.
+_LEAVES = frozenset({int, float, bool, str})
+
 _VARARGS, _VARKW, _NEWLOCALS, _OPTIMIZED = 0x04, 0x08, 0x02, 0x01
 
 
@@ -146,6 +149,7 @@ class _Reader:
         self._globals: dict[int, int] = {}
         self._positions: dict[tuple[int, int], list[int] | None] = {}
         self._names: dict[int, tuple[str, ...]] = {}
+        self._texts: dict[tuple[int, str], str] = {}
         #: Code objects, frames and namespaces are known by address, so they must stay.
         self._alive: list[object] = []
 
@@ -227,7 +231,7 @@ class _Reader:
         if is_module:
             held = self.walk.globals[where]
         names = [name for name in held if type(name) is str]
-        texts = [described_json(held[name], name) for name in names]
+        texts = [self._text(held[name], name) for name in names]
         self.walk.frames.append(FrameText(self.code_of(frame), where, names, texts))
         for name, value in held.items():
             if type(value) is ModuleType:
@@ -235,6 +239,17 @@ class _Reader:
                 self.walk.has_placeholders |= type(reference) is Placeholder
         self.walk.locals.append(held)
         return number
+
+    def _text(self, value: object, name: str) -> str:
+        """Return a variable described; what a recursion hands down from level to level is described once."""
+        if type(value) in _LEAVES:
+            return described_json(value, name)
+        key = (id(value), name)
+        text = self._texts.get(key)
+        if text is None:
+            text = self._texts[key] = described_json(value, name)
+            self._alive.append(value)
+        return text
 
     def _namespace(self, frame: FrameType, held: dict[str, Any] | None, save_locals: bool) -> int:
         """Return the number of the frame's globals, of which those that its code names are kept; of a module frame, all."""
