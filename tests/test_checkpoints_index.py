@@ -301,7 +301,7 @@ import sys
 sys.modules["pyarrow"] = None
 import polars
 from ckpt.checkpoints import index_checkpoint_files
-print(polars.DataFrame(index_checkpoint_files({str(place)!r})).schema)
+print(dict(polars.DataFrame(index_checkpoint_files({str(place)!r})).schema))
 """
     done = python("-c", text, cwd=place)
     assert "'prefixes': List(String), 'checkpoint_name': String, 'iteration': String" in done.stdout
