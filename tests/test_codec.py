@@ -33,6 +33,7 @@ from ckpt._model.thorough import ThoroughPickler
 from ckpt.errors import CkptError, DamagedError, PlaceholderError
 from tests import hostile
 from tests.hostile import GONE, LIVE, VALUES, HashedNode, Material, Node, SlottedNode
+from tests.packages import installed
 from tests.processes import ROOT, environment, python
 
 
@@ -949,7 +950,7 @@ def test_a_memoryview_keeps_its_format_and_shape() -> None:
 
 def test_an_array_takes_no_memory_to_encode_and_is_writable_when_loaded() -> None:
     """A hundred megabytes: not one of them is copied, with a lock beside them or without."""
-    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    numpy = installed("numpy")
     import tracemalloc
 
     array = numpy.ones(12_500_000)
@@ -969,7 +970,7 @@ def test_an_array_takes_no_memory_to_encode_and_is_writable_when_loaded() -> Non
 
 def test_an_array_that_was_read_only_stays_so() -> None:
     """Writability is part of the value."""
-    numpy = pytest.importorskip("numpy", reason="numpy is not installed")
+    numpy = installed("numpy")
     array = numpy.zeros(100_000)
     array.flags.writeable = False
     encoded = encoded_of({"args": [array]})
@@ -1124,7 +1125,7 @@ def test_no_constructor_of_an_exception_runs() -> None:
 
 def test_an_exception_that_only_c_code_can_make_is_kept_by_its_own_reducer() -> None:
     """As the validation errors of pydantic, with cause and notes."""
-    pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed")
+    pydantic = installed("pydantic")
     with pytest.raises(pydantic.ValidationError) as caught:
         pydantic.TypeAdapter(int).validate_python("x")
     error = caught.value

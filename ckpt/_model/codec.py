@@ -187,13 +187,20 @@ def decode(stream: bytes | memoryview, buffers: Sequence[memoryview] = (), surro
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """On Python 3.11 the C unpickler runs the collector over and over: pausing it halves the time."""
+    """Keep the collector from looking at what is being loaded.
+
+    On Python 3.11 the C unpickler runs it over and over. On all, the first allocation afterwards would walk through everything that was
+    loaded: frozen and released at once, it counts as old. A program that has frozen something itself keeps its own.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

@@ -59,7 +59,8 @@ def exception_text(error: BaseException) -> str:
 def _has_harmless_text(error: BaseException) -> bool:
     """Whether `str(error)` is made by Python or its standard library, of nothing but plain values."""
     maker = definition_of(type(error), "__str__")
-    parts = [*args_of(error), *_members(error)]
+    args = args_of(error) if not issubclass(type(error), BaseExceptionGroup) else ()  # a group tells how many, not which
+    parts = [*args, *_members(error)]
     if type(maker) is FunctionType:
         file = maker.__code__.co_filename
         if not file.startswith(_LIBRARY) or "-packages" in file:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ class GuardedUnpickler(FindsClass, _Base):  # type: ignore[misc]
 
     dispatch = dict(_Base.dispatch)  # noqa: RUF012
 
-    def __init__(self, file: io.BytesIO, buffers: Sequence[memoryview], answers: Answers) -> None:
+    def __init__(self, file: Any, buffers: Sequence[memoryview], answers: Answers) -> None:
         super().__init__(file, buffers=buffers)
         self.answers = answers
 

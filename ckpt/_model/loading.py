@@ -19,8 +19,32 @@ from ckpt._model.verbs import DEEP
 from ckpt.errors import DamagedError
 
 
+class _Mapped:
+    """A mapped stream as the file that an unpickler reads: `io.BytesIO` would copy the whole."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view, self._at = view, 0
+
+    def read(self, size: int) -> bytes:
+        begin = self._at
+        self._at = min(begin + size, len(self._view))
+        return bytes(self._view[begin : self._at])
+
+    def readinto(self, target: memoryview) -> int:
+        data = self.read(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    def readline(self) -> bytes:
+        rest = bytes(self._view[self._at :])
+        return self.read(rest.find(b"\n") + 1 or len(rest))
+
+    def tell(self) -> int:
+        return self._at
+
+
 class _Unpickler(FindsClass, pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, buffers: Sequence[memoryview], answers: Answers) -> None:
+    def __init__(self, file: io.BytesIO | _Mapped, buffers: Sequence[memoryview], answers: Answers) -> None:
         super().__init__(file, buffers=buffers)
         self.answers = answers
 
@@ -45,7 +69,8 @@ def _damaged(error: BaseException) -> DamagedError:
 
 
 def _load(make: Any, stream: bytes | memoryview, buffers: Sequence[memoryview], surroundings: Surroundings) -> Any:
-    file, answers = io.BytesIO(stream), Answers(surroundings)
+    file: io.BytesIO | _Mapped = io.BytesIO(stream) if isinstance(stream, bytes) else _Mapped(stream)
+    answers = Answers(surroundings)
     unpickler = make(file, buffers, answers)
     root = unpickler.load()
     if type(root) is str and root == DEEP:
