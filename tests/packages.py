@@ -1,39 +1,30 @@
-"""Packages that people have and ckpt does not need: imported before the tests begin, since importing some of them changes the process."""
+"""Packages that people have and ckpt does not need.
+
+A test module names them while it is collected, since importing some of them changes the process; a test skips when one is missing.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-NAMES = (
-    "attrs",
-    "matplotlib",
-    "numpy",
-    "pandas",
-    "polars",
-    "pydantic",
-    "requests",
-    "sklearn",
-    "sqlalchemy",
-    "tqdm",
-)
+_found: dict[str, ModuleType] = {}
 
 
-def _import(name: str) -> ModuleType | None:
-    try:
-        return import_module(name)
-    except ImportError:
-        return None
+def prepare(*names: str) -> None:
+    """Import the packages that are there."""
+    for name in names:
+        try:
+            _found[name] = import_module(name)
+        except ImportError:
+            continue
 
 
-_FOUND = {name: _import(name) for name in NAMES}
-
-
-def installed(name: str) -> ModuleType:
-    """Return a package; skip the test that asks for one that is not installed."""
-    found = _FOUND[name]
-    if found is None:
+def installed(name: str) -> Any:
+    """Return a package that was prepared; skip the test that asks for one that is not installed."""
+    if name not in _found:
         pytest.skip(f"{name} is not installed")
-    return found
+    return _found[name]

@@ -33,8 +33,10 @@ from ckpt._model.thorough import ThoroughPickler
 from ckpt.errors import CkptError, DamagedError, PlaceholderError
 from tests import hostile
 from tests.hostile import GONE, LIVE, VALUES, HashedNode, Material, Node, SlottedNode
-from tests.packages import installed
+from tests.packages import installed, prepare
 from tests.processes import ROOT, environment, python
+
+prepare("numpy", "pydantic")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ckpt"
 ROOMS = """
 _version errors
 _model: record replaying tags layout interrupts tables texts describe verbs placeholder config imported packages sources lazy
-_model: refusing exceptions sinks referring by_value reducing thorough fitting answers guarding loading codec
+_model: refusing exceptions sinks tensors referring by_value reducing thorough fitting answers guarding loading codec
 _store: location trust files journal spill objects archive captures stored merging capture_file retention pair rewrite writer upkeep store
 _recording: options endings variables wording others tracebacks process ground given events recorder decorator
 _replaying: definitions scripts modules captured_code folder_code changes value_diff arguments doubts functions namespaces
@@ -36,6 +36,7 @@ LIVE_IN = {
     "rich": ("_cli", "pipeline.table"),
     "cloudpickle": ("_model.by_value", "_model.reducing"),
     "dill": ("_model.reducing", "_model.answers"),
+    "torch": ("_model.tensors",),
     "ipdb": ("_replaying.debuggers",),
     "IPython": ("_replaying.debuggers",),
     "pudb": ("_replaying.debuggers",),

@@ -336,7 +336,8 @@ def test_a_failure_without_exceptions_shows_its_line() -> None:
 
 def test_json_of_a_replay() -> None:
     """`run --json` is one object with verdict, detail, repr and exception."""
-    raised = Replay(verdict="same failure", detail="d", has_returned=False, exception=ValueError("no"), duration=0.1)
+    error = {"type": "ValueError", "message": "no"}
+    raised = Replay(verdict="same failure", detail="d", has_returned=False, exception=ValueError("no"), error=error, duration=0.1)
     told = json.loads(report.replayed(header(), raised, None))
     assert told == {
         "id": "0123456789abcdef",
@@ -344,8 +345,9 @@ def test_json_of_a_replay() -> None:
         "verdict": "same failure",
         "detail": "d",
         "repr": None,
-        "exception": {"type": "ValueError", "message": "no"},
+        "exception": error,
         "duration": 0.1,
+        "notes": [],
     }
 
 

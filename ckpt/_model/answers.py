@@ -19,6 +19,7 @@ from ckpt._model.interrupts import let_pass
 from ckpt._model.layout import definition_of
 from ckpt._model.lazy import imported_when_used
 from ckpt._model.placeholder import Gone, GoneClass, Placeholder, gone_class, seal
+from ckpt._model.tensors import build_storage, build_tensor
 from ckpt.errors import DamagedError
 
 _VERBS_MODULE = "ckpt._model.verbs"
@@ -109,6 +110,8 @@ class Answers:
         found = self._surroundings.resolve(module, qualname)
         if found is None and id:
             found = by_value.known(id)
+            if found is not None:
+                self._surroundings.made[module, qualname] = found
         if found is not None:
             self._settled[builtins.id(found)] = found
             return found
@@ -212,6 +215,16 @@ class Answers:
             return view.cast(form, shape)  # type: ignore[call-overload, no-any-return]
         except (TypeError, ValueError):
             return view
+
+    def stream_storage(self, buffer: Any) -> Any:
+        return build_storage(buffer)
+
+    def stream_tensor(self, kind: Any, storage: Any, place: tuple[Any, ...], requires_grad: Any, device: str) -> Any:
+        return build_tensor(kind, storage, place, requires_grad, device)
+
+    def stream_gradient(self, tensor: Any, gradient: Any) -> None:
+        if type(tensor) is not Placeholder and type(gradient) is not Placeholder:
+            tensor.grad = gradient
 
     def stream_dill(self, data: bytes) -> Any:
         import dill

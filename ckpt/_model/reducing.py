@@ -33,6 +33,7 @@ from ckpt._model.referring import (
     reduce_view,
 )
 from ckpt._model.refusing import MAIN_NAMES, refusal
+from ckpt._model.tensors import reducer_for
 from ckpt._model.texts import args_of
 from ckpt._model.verbs import stream_dill, stream_new, stream_same, stream_standard
 
@@ -91,7 +92,7 @@ class RobustPickler(pickle.Pickler):
         special = _SPECIAL.get(kind)
         if special is not None:
             return special
-        registered = copyreg.dispatch_table.get(kind) or _REGISTERED.get(kind)
+        registered = copyreg.dispatch_table.get(kind) or _REGISTERED.get(kind) or reducer_for(kind)
         if registered is not None:
             return lambda pickler, obj: pickler._checked(obj, registered(obj))  # noqa: SLF001
         if has_default_reduction(kind):

@@ -19,6 +19,7 @@ from ckpt._model.layout import definition_of, fields_of, is_built_in, namespace_
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.refusing import MAIN_NAMES, is_of_main, refusal
 from ckpt._model.sinks import NeedsCareError
+from ckpt._model.tensors import reducer_for
 from ckpt._model.verbs import stream_method, stream_module, stream_state, stream_view
 
 #: The default: what an object's own `__reduce_ex__` says, at the speed of C.
@@ -121,7 +122,7 @@ class PlainWays(dict[type, Callable[[Any], Any]]):
             return reduce_exception
         if issubclass(kind, ModuleType):
             return _reduce_module
-        found = _PLAIN.get(kind) or copyreg.dispatch_table.get(kind)
+        found = _PLAIN.get(kind) or copyreg.dispatch_table.get(kind) or reducer_for(kind)
         return found or (reduce_past_getattr if needs_no_questions(kind) else _reduce_by_itself)
 
 

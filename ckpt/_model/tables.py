@@ -48,6 +48,8 @@ def _array(value: Any, base: Any) -> Table:
 
 
 def _tensor(value: Any, base: Any) -> Table:
+    if base.is_nested.__get__(value):
+        return Table("nested", [], None)
     shape = list(base.shape.__get__(value))
     dtype, device = base.dtype.__get__(value), base.device.__get__(value)
     return Table(f"{_times(shape)} {dtype} {device}", shape, None)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from math import isfinite
 
 from ckpt.errors import UsageError
 
@@ -26,7 +27,7 @@ def tags(**named: Tag) -> Iterator[None]:
     try:
         yield
     finally:
-        _current.reset(token)
+        _give_back(token)
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def with_checkpoint_tags(*pairs: tuple[str, Tag], **named: Tag) -> Iterator[None
     try:
         yield
     finally:
-        _current.reset(token)
+        _give_back(token)
 
 
 def current_tags() -> Tags:
@@ -47,7 +48,31 @@ def current_tags() -> Tags:
 def tags_json() -> str:
     """Return the tags in force as JSON."""
     held = _current.get()
-    return json.dumps(held, separators=(",", ":")) if held else "[]"
+    if not held:
+        return "[]"
+    try:
+        return _dumps(held)
+    except ValueError:
+        return _dumps([(name, _as_text(value)) for name, value in held])
+
+
+_dumps = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+#: Python refuses to print larger integers, of more than 4,300 decimal digits.
+_DIGITS = 10**4300
+
+
+def _as_text(value: Tag) -> Tag:
+    """Return a number that JSON does not have, or Python does not print, as a text."""
+    if isinstance(value, float) and not isfinite(value):
+        return float.__repr__(value)
+    return hex(value) if isinstance(value, int) and not -_DIGITS < value < _DIGITS else value
+
+
+def _give_back(token: Token[Tags]) -> None:
+    try:
+        _current.reset(token)
+    except ValueError:  # a generator was begun in one context and is ended in another, which does not have these tags
+        return
 
 
 def _add(pairs: Iterable[tuple[str, Tag]]) -> Token[Tags]:

@@ -308,6 +308,7 @@ _KNOWN: dict[tuple[str, str], Maker] = {
         for module in ("pathlib", "pathlib._local")
         for name in ("PosixPath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
     },
+    **{("torch", name): _repr for name in ("dtype", "device", "Size")},
     ("decimal", "Decimal"): _repr,
     ("fractions", "Fraction"): _repr,
     ("re", "Pattern"): _pattern,

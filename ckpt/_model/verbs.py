@@ -51,6 +51,11 @@ stream_new = _verb("stream_new")
 stream_state = _verb("stream_state")
 #: (value,) -> value; what a wrapper of ours stands for
 stream_same = _verb("stream_same")
+#: (buffer,) -> the memory of tensors; (class, memory, (dtype, offset, shape, stride), requires_grad, device) -> a tensor
+stream_storage = _verb("stream_storage")
+stream_tensor = _verb("stream_tensor")
+#: (tensor, gradient) -> None
+stream_gradient = _verb("stream_gradient")
 #: (bytes,) -> what dill makes of them
 stream_dill = _verb("stream_dill")
 #: (name,) -> the module of that name, imported
