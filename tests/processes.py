@@ -35,7 +35,9 @@ def python(
     return done
 
 
-def ckpt(*arguments: str | Path, cwd: Path, stdin: str = "", check: bool = True, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def ckpt(
+    *arguments: str | Path, cwd: Path, stdin: str = "", check: bool = True, environ: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run the command line in `cwd`."""
     return python("-m", "ckpt", *arguments, cwd=cwd, stdin=stdin, check=check, environ=environ)
 
