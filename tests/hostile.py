@@ -11,7 +11,7 @@ import contextlib
 import contextvars
 import ctypes
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import functools
 import io
@@ -102,7 +102,7 @@ class RefusesState:
 
 
 class NeedsArguments:
-    def __new__(cls, one: object) -> NeedsArguments:
+    def __new__(cls, one: object) -> typing.Self:
         return super().__new__(cls)
 
     def __init__(self, one: object) -> None:
@@ -191,7 +191,7 @@ class ClassThatRaises:
 
 
 class HidesItsDict:
-    __dict__ = property(_raises(RuntimeError))  # type: ignore[assignment]
+    __dict__ = property(_raises(RuntimeError))
 
 
 class HostileMeta(type):
@@ -203,7 +203,7 @@ class HostileMeta(type):
         ran.append(name)
         raise RuntimeError(name)
 
-    __hash__ = _raises(RuntimeError)  # type: ignore[assignment]
+    __hash__ = _raises(RuntimeError)
     __eq__ = _raises(RuntimeError)
     __repr__ = _raises(RuntimeError)
     __instancecheck__ = _raises(RuntimeError)
@@ -221,7 +221,7 @@ class Everything:
         ran.append(name)
         raise SystemExit(name)
 
-    __repr__ = __str__ = __bool__ = __len__ = __iter__ = __dir__ = __hash__ = __eq__ = __call__ = _raises(SystemExit)  # type: ignore[assignment]
+    __repr__ = __str__ = __bool__ = __len__ = __iter__ = __dir__ = __hash__ = __eq__ = __call__ = _raises(SystemExit)
     __format__ = __getitem__ = __contains__ = __enter__ = __fspath__ = __index__ = __int__ = _raises(SystemExit)
 
 
@@ -267,7 +267,7 @@ class Concrete(Abstract):
         return self.kept
 
 
-class ErrorWithArguments(Exception):
+class ArgumentsError(Exception):
     def __init__(self, code: int, *, detail: str) -> None:
         super().__init__(f"code {code}: {detail}")
         self.code = code
@@ -276,10 +276,11 @@ class ErrorWithArguments(Exception):
 
 class SlottedError(ValueError):
     __slots__ = ("place",)
+    place: int
 
 
 class HostileError(Exception):
-    args = property(_raises(RuntimeError))  # type: ignore[assignment]
+    args = property(_raises(RuntimeError))
     __str__ = _raises(RuntimeError)
     __reduce__ = _raises(RuntimeError)
 
@@ -393,9 +394,12 @@ def _super() -> Any:
 
 
 def _raised() -> Any:
+    def fail() -> None:
+        raise ArgumentsError(3, detail="here") from KeyError("cause")
+
     try:
-        raise ErrorWithArguments(3, detail="here") from KeyError("cause")
-    except ErrorWithArguments as error:
+        fail()
+    except ArgumentsError as error:
         error.add_note("a note")
         return error
 
@@ -639,7 +643,7 @@ VALUES: dict[str, tuple[Make, str]] = {
     "slotted exception": (lambda m: _with_place(), LIVE),
     "hostile exception": (lambda m: HostileError("x"), LIVE),
     "exception with a lock": (lambda m: ValueError(threading.Lock()), LIVE),
-    "exception group": (lambda m: ExceptionGroup("several", [ValueError(1), ErrorWithArguments(1, detail="x")]), LIVE),
+    "exception group": (lambda m: ExceptionGroup("several", [ValueError(1), ArgumentsError(1, detail="x")]), LIVE),
     "recursive object": (lambda m: Recursive(), LIVE),
     "list in itself": (lambda m: _self_containing(), LIVE),
     "enum": (lambda m: Color.GREEN, LIVE),
@@ -681,7 +685,7 @@ VALUES: dict[str, tuple[Make, str]] = {
     "match": (lambda m: re.match("a", "a"), GONE),
     "logger": (lambda m: logging.getLogger("some.logger"), LIVE),
     "datetime with own zone": (
-        lambda m: datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=1), "here")),
+        lambda m: dt.datetime(2020, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=1), "here")),
         LIVE,
     ),
     "array": (lambda m: array.array("d", [1.0]), LIVE),

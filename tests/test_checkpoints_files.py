@@ -121,8 +121,9 @@ def test_a_name_stays_in_the_directory(place: Path) -> None:
 
 def test_a_tag_that_is_too_long_for_a_path_says_so(place: Path) -> None:
     """Before anything is written."""
-    with tags(t="x" * 300), pytest.raises(UsageError, match=r"'t=xxx.*too long"):
-        checkpoint(FileHandler(place), "P.a", 1)
+    for letter, count in (("x", 300), ("ü", 130), ("/", 90)):
+        with tags(t=letter * count), pytest.raises(UsageError, match=r"'t=.*too long"):
+            checkpoint(FileHandler(place), "P.a", 1)
     assert not place.exists()
 
 

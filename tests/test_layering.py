@@ -36,7 +36,6 @@ LIVE_IN = {
     "rich": ("_cli", "pipeline.table"),
     "cloudpickle": ("_model.by_value", "_model.reducing"),
     "dill": ("_model.reducing", "_model.answers"),
-    "torch": ("_model.tensors",),
     "ipdb": ("_replaying.debuggers",),
     "IPython": ("_replaying.debuggers",),
     "pudb": ("_replaying.debuggers",),

@@ -95,9 +95,12 @@ def _of_packages(stored: Stored) -> Iterator[Line]:
 
 def _between_packages(one: Stored, other: Stored) -> Iterator[Line]:
     first, second = one.process.get("packages") or {}, other.process.get("packages") or {}
-    for package in sorted(first.keys() & second.keys()):
-        if first[package] != second[package]:
-            yield "yellow", one_line(f"{package}: {first[package]} in {one.header.id}, {second[package]} in {other.header.id}")
+    for package in sorted(first.keys() | second.keys()):
+        versions = first.get(package), second.get(package)
+        if None in versions:
+            yield "yellow", one_line(f"{package}: {versions[0] or versions[1]}, only in {(one if versions[0] else other).header.id}")
+        elif versions[0] != versions[1]:
+            yield "yellow", one_line(f"{package}: {versions[0]} in {one.header.id}, {versions[1]} in {other.header.id}")
 
 
 def _of_arguments(store: Store, one: Stored, other: Stored) -> Iterator[Line]:

@@ -155,21 +155,25 @@ def _replayed(header: Header, request: Request) -> tuple[Replay, str | None, Cap
         outcome = call_again(capture, here=request.here, observe=request.observe())
     except (CannotReplayError, PlaceholderError) as err:
         outcome = cannot(err)
+    except KeyboardInterrupt:
+        screen.complain("a KeyboardInterrupt ended the replay", "with --timeout S one that the call raises by itself is compared", label="interrupted")
+        raise
     if capture is not None:
         with capture.sources_in_use():
-            _say_failure(outcome.exception)
+            _say_failure(outcome, capture)
     if not outcome.has_returned:
         return outcome, None, capture
     return outcome, report.shielded(lambda: repr(outcome.value)), capture
 
 
-def _say_failure(exception: BaseException | None) -> None:
+def _say_failure(outcome: Replay, capture: Capture) -> None:
     """Say what a replay raised, from the function's own frame on; of what kept ckpt from calling it, only what to do."""
+    exception = outcome.exception
     if isinstance(exception, CannotReplayError):
         if exception.hint:
             screen.complain(exception.hint, label="hint")
     elif exception is not None:
-        screen.say_traceback(exception.with_traceback(sessions.first_entry(exception)))
+        screen.say_traceback(exception.with_traceback(sessions.first_entry(capture, outcome)))
 
 
 @contextmanager

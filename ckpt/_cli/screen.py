@@ -49,7 +49,7 @@ def complain(message: str, hint: str = "", *, label: str = "error") -> None:
 def is_terminal(*, of_errors: bool = False) -> bool:
     """Whether results, or what goes to standard error, go to a terminal that can show more than plain lines."""
     stream = sys.stderr if of_errors else sys.stdout
-    return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+    return stream is not None and not stream.closed and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def show(renderable: RenderableType) -> None:
@@ -82,19 +82,29 @@ def results_only() -> Iterator[None]:
     if sys.stdout is None:
         yield
         return
-    sys.stdout.flush()
+    _flush()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
         yield
     finally:
-        sys.stdout.flush()
+        _flush()
         os.dup2(kept, 1)
         os.close(kept)
 
 
+def _flush() -> None:
+    """Flush standard output, unless a replayed call has closed it or taken it away."""
+    if sys.stdout is not None and not sys.stdout.closed:
+        sys.stdout.flush()
+
+
 def _put(stream: TextIO | None, text: str) -> None:
     if stream is None:
+        return
+    if stream.closed:  # by a replayed call: Python leaves the descriptor behind it open
+        with open(2 if stream is sys.stderr else 1, "w", encoding=stream.encoding, closefd=False) as again:
+            _put(again, text)
         return
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")

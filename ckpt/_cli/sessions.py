@@ -87,7 +87,7 @@ def shell_with_arguments(capture: Capture, *, here: bool) -> None:
 def shell_after(capture: Capture, outcome: Replay, *, here: bool) -> None:
     """Open the shell on what a replay left: the variables of the call when it raised, else the arguments and `result`."""
     with capture.surroundings(here=here), capture.sources_in_use():
-        entry = first_entry(outcome.exception)
+        entry = first_entry(capture, outcome)
         if entry is not None:
             held, around = dict(entry.tb_frame.f_locals), entry.tb_frame.f_globals
             _shell(capture, f"The replay of {capture.header.name}, at its failure", held, around, outcome.exception)
@@ -107,29 +107,25 @@ def _shell(capture: Capture, title: str, names: dict[str, Any], around: dict[str
 
 
 def _named_arguments(capture: Capture) -> dict[str, Any]:
-    """Return the captured arguments under the names of their parameters; those of a `*args` together under `args`."""
-    stored = capture.stored
-    if stored.entry is not None:
-        described = stored.entry.manifest().arguments
-    else:
-        assert stored.failure is not None
-        manifest = stored.failure.manifest()
-        inner = manifest.call_at(stored.view)
-        described = manifest.arguments if inner is None else manifest.inner[inner].arguments
+    """Return the arguments under the names of their parameters, changed as is wanted; those of a `*args` together under `args`."""
+    from ckpt._replaying.arguments import described
+
     named: dict[str, Any] = {}
-    for value, record in zip_longest(capture.args, described[: len(capture.args)]):
+    for value, record in zip_longest(capture.args, described(capture.stored)[: len(capture.args)]):
         if record is None or not record.name.isidentifier():
             named["args"] = (*named.get("args", ()), value)
         else:
             named[record.name] = value
-    return named | capture.kwargs
+    return named | capture.kwargs | capture.changes
 
 
-def first_entry(exception: BaseException | None) -> TracebackType | None:
-    """Return the outermost traceback entry of a replay's failure that is not ckpt's own; None when there is none."""
+def first_entry(capture: Capture, outcome: Replay) -> TracebackType | None:
+    """Return the traceback entry of a replay's failure that is the captured function's; None when nothing of the user's is in it."""
     from ckpt._replaying.calling import users_part
 
-    return users_part(exception.__traceback__) if exception is not None else None
+    if outcome.exception is None:
+        return None
+    return users_part(outcome.exception.__traceback__, capture.code if outcome.duration is not None else None)
 
 
 def _failure(capture: Capture, command: str, option: str) -> BaseException:

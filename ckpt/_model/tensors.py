@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from ckpt._model.layout import found_in
@@ -32,7 +34,7 @@ def reduce_tensor(tensor: Any) -> tuple[Any, ...]:
     reduced = _from_storage(tensor) if _is_plain(tensor) else tensor.__reduce_ex__(5)
     gradient = tensor.grad if tensor.is_leaf else None  # of any other, torch would warn
     if gradient is None or len(reduced) != 2:  # noqa: PLR2004  another state is there already
-        return reduced  # type: ignore[no-any-return]
+        return reduced
     return (*reduced, gradient, None, None, stream_gradient)
 
 
@@ -64,25 +66,21 @@ def reduce_storage(storage: Any) -> tuple[Any, ...]:
 
 def build_storage(buffer: Any) -> Any:
     """Return a storage in the memory of `buffer`."""
-    import torch
-
+    torch: Any = import_module("torch")
     view = memoryview(buffer)
     if not view.nbytes:
         return torch.UntypedStorage(0)
     return torch.frombuffer(bytearray(view) if view.readonly else view, dtype=torch.uint8).untyped_storage()
 
 
-def build_tensor(kind: Any, storage: Any, place: tuple[Any, ...], requires_grad: bool, device: str) -> Any:  # noqa: FBT001
+def build_tensor(kind: Any, storage: Any, place: tuple[Any, ...], requires_grad: bool, device: str) -> Any:
     """Return a tensor on a storage; of one that was on a device, a copy there, when there is such a device."""
-    import torch
-
+    torch: Any = import_module("torch")
     dtype, offset, shape, stride = place
     made = torch.empty(0, dtype=dtype).set_(storage, offset, shape, stride)
     if device != "cpu":
-        try:
+        with suppress(AssertionError, RuntimeError):  # without such a device it stays in the memory of the processor
             made = made.to(device)
-        except (AssertionError, RuntimeError):
-            pass  # it stays in the memory of the processor
     if kind is torch.nn.Parameter:
         return torch.nn.Parameter(made, requires_grad=requires_grad)
     return made.requires_grad_(requires_grad)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt._model.record import Record
 from ckpt._model.sources import is_project
 from ckpt._replaying import verdicts
+from ckpt._replaying.modules import import_entries
 from ckpt._replaying.verdicts import Replay
 from ckpt.errors import CannotReplayError
 
@@ -72,7 +73,11 @@ class Request(Record):
 def call_again(
     capture: Capture, *, here: bool = False, observe: Observe | None = None, about_to_call: Callable[[], None] | None = None
 ) -> Replay:
-    """Return what calling the captured function again, in this process, shows. Only a Ctrl-C is raised."""
+    """Return what calling the captured function again, in this process, shows.
+
+    Only a KeyboardInterrupt is raised, as it may be a Ctrl-C; but not when something is done `about_to_call`, as in a process of its own,
+    which no Ctrl-C reaches: there it is what the call raised.
+    """
     with capture.surroundings(here=here), capture.sources_in_use():
         try:
             call, code = capture.target(), capture.code
@@ -83,9 +88,9 @@ def call_again(
         started = time.perf_counter()
         try:
             value = call() if observe is None else observe(call, code)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # whatever the user's function raises, SystemExit and a cancellation too
+            if isinstance(error, KeyboardInterrupt) and about_to_call is None:
+                raise
             return _told(capture, verdicts.raised(capture, error, time.perf_counter() - started))
         duration = time.perf_counter() - started
         is_iterated = code is not None and bool(code.co_flags & _GENERATORS)
@@ -104,8 +109,28 @@ def project_files(capture: Capture) -> list[str]:
     return sorted({file for file in [*loaded, *known] if isinstance(file, str) and is_project(file)})
 
 
-def users_part(traceback: TracebackType | None) -> TracebackType | None:
-    """Return a traceback from its first entry that is not ckpt's own on; None when there is none."""
-    while traceback is not None and str(traceback.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "ckpt":
-        traceback = traceback.tb_next
-    return traceback
+def missing_files(capture: Capture, error: BaseException | None) -> list[str]:
+    """Return the files that would be the modules which `error` says are not there, in each directory the project is imported from."""
+    names = {each.name for each in verdicts.related(error) if isinstance(each, ModuleNotFoundError) and each.name}
+    roots = [entry for entry in import_entries(capture.process) if is_project(os.path.join(entry, "module.py"))]
+    return [os.path.join(root, *name.split("."), *end) + ".py" for root in roots for name in sorted(names) for end in ((), ("__init__",))]
+
+
+def users_part(traceback: TracebackType | None, code: CodeType | None = None) -> TracebackType | None:
+    """Return a traceback from the captured function on, whose code is `code`; None when there is nothing of the user's in it.
+
+    Where the function is not in it, it begins with its first entry that is neither ckpt's own nor of asyncio, which runs coroutines.
+    """
+    entries = list(_entries(traceback))
+    called = (entry for entry in entries if code is not None and entry.tb_frame.f_code is code)
+    return next(called, None) or next((entry for entry in entries if not _is_runner(entry)), None)
+
+
+def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
+
+
+def _is_runner(entry: TracebackType) -> bool:
+    return str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in {"ckpt", "asyncio"}

@@ -44,7 +44,7 @@ def project_path(process: Json, extra_roots: Sequence[str] = ()) -> Iterator[Non
     front of the installed packages (a script's directory) is still preferred to them, except to what ckpt itself needs.
     """
     path, entries = sys.path, list(sys.path)
-    captured = _usable(process)
+    captured = import_entries(process)
     finder = _ProjectFinder(_in_front(captured))
     path.extend(entry for entry in dict.fromkeys([*captured, *extra_roots]) if entry not in entries)
     sys.meta_path.insert(0, finder)
@@ -72,7 +72,7 @@ def import_root(module_name: str, file: str) -> str | None:
     return directory
 
 
-def _usable(process: Json) -> list[str]:
+def import_entries(process: Json) -> list[str]:
     """Return the captured path entries that mean something here: none of another interpreter's own."""
     version = str(process.get("python", "")).split(".")[:2]
     same = version == [str(part) for part in sys.version_info[:2]]

@@ -12,7 +12,7 @@ from typing import Any
 
 #: How many functions are told.
 MOST = 25
-_HOUSE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_HOUSE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 _Key = tuple[str, int, str]
 _Stats = dict[_Key, tuple[int, int, float, float, dict[_Key, object]]]
@@ -22,10 +22,18 @@ def profiled(call: Callable[[], Any], code: CodeType | None) -> Any:
     """Return what `call` returns; tell on standard error in which functions it spent its time."""
     profile = cProfile.Profile()
     try:
-        return profile.runcall(call)
+        return _watched(profile, call)
     finally:
         if sys.stderr is not None:
             sys.stderr.write("\n".join(_table(pstats.Stats(profile).stats, code)) + "\n")  # type: ignore[attr-defined]
+
+
+def _watched(profile: cProfile.Profile, call: Callable[[], Any]) -> Any:
+    profile.enable()
+    try:
+        return call()
+    finally:
+        profile.disable()
 
 
 def _table(stats: _Stats, code: CodeType | None) -> Iterator[str]:

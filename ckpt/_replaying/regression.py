@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
+import keyword
 import os
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import indent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ckpt._model.record import DIED, Raised
 from ckpt._model.reducing import MAIN_NAMES
@@ -50,11 +54,12 @@ def write_test(capture: Capture, path: str, *, expect_failure: bool = False, rep
     if os.path.exists(path) and not replace:
         raise UsageError(f"{path!r} exists.", hint="--force replaces it")
     test = _Test(capture, path, expect_failure=expect_failure)
+    text = _checked("\n".join(test.lines()))
     os.makedirs(os.path.dirname(path), exist_ok=True)
     if test.values is not None:
         write_capture(capture.stored, test.values)
     with open(path, "w", encoding="utf-8") as file:
-        file.write("\n".join(test.lines()))
+        file.write(text)
     return Written(path=path, values=test.values, notes=list(test.notes()))
 
 
@@ -64,8 +69,12 @@ class _Test:
     def __init__(self, capture: Capture, path: str, *, expect_failure: bool) -> None:
         self._capture, self._path = capture, path
         self._raised = _raised(capture) if expect_failure else None
+        #: The module and the qualified name of the type of the expected exception.
+        self._expected = ("", "Exception")
         _refuse_placeholders(capture)
         self._named: Named | None = find_name(capture)
+        if self._raised is not None:
+            self._expected = self._find_type(self._raised.type)
         self._literals = self._find_literals()
         needs_file = self._named is None or None in self._literals.values()
         #: The capture file that the test loads.
@@ -112,11 +121,11 @@ class _Test:
             yield ""
         if root is not None:
             place = os.path.relpath(root, os.path.dirname(self._path))
-            yield f'sys.path.insert(0, str((Path(__file__).parent / "{place}").resolve()))'
+            yield f'sys.path.insert(0, str((Path(__file__).parent / {_quoted(place)}).resolve()))'
             yield ""
         behind = "  # noqa: E402" if root is not None else ""
         modules = {self._named.module} if self._named is not None else set()
-        modules |= {self._exception().rpartition(".")[0]} if self._raised is not None else set()
+        modules |= {self._expected[0]}
         yield from (f"import {module}{behind}" for module in sorted(modules - {""}))
         if modules - {""}:
             yield ""
@@ -131,14 +140,14 @@ class _Test:
             yield f"\nasync def collect() -> list[object]:\n    return [item async for item in {indent(call, '    ').lstrip()}]\n"
             call = "asyncio.run(collect())"
         if self._raised is not None:
-            call = f"with pytest.raises({self._exception()}{_match(self._raised.text)}):\n{indent(call, '    ')}"
+            call = f"with pytest.raises({'.'.join(filter(None, self._expected))}{_match(self._raised.text)}):\n{indent(call, '    ')}"
         yield call
 
     def _call(self, function: Named) -> str:
         """Return the call that runs to its end; what `list` and `asyncio.run` do for it included."""
-        values = {name: f'arguments["{name}"]' if text is None else text for name, text in self._literals.items()}
+        values = {name: f"arguments[{_quoted(name)}]" if text is None else text for name, text in self._literals.items()}
         count = len(self._capture.args)
-        passed = [text if place < count else f"{name}={text}" for place, (name, text) in enumerate(values.items())]
+        passed = [text if place < count else _by_name(name, text) for place, (name, text) in enumerate(values.items())]
         around = "asyncio.run" if function.flags & _COROUTINE else "list" if function.flags & _GENERATOR else ""
         call = f"{function.expression}({', '.join(passed)})"
         if len(call) > _LINE_LIMIT:
@@ -154,13 +163,55 @@ class _Test:
         alone = shares_nothing(list(values.values()))
         return {name: literal(value) if alone else None for name, value in values.items()}
 
-    def _exception(self) -> str:
-        """Return the expression for the type of the expected exception."""
-        assert self._raised is not None
-        module, _, name = self._raised.type.rpartition(".")
-        if module in MAIN_NAMES and self._named is not None:
-            return f"{self._named.module}.{name}"
-        return "Exception" if module in MAIN_NAMES else self._raised.type
+    def _find_type(self, expected: str) -> tuple[str, str]:
+        """Return the module and the qualified name of a type; those of `Exception` when no import leads to it."""
+        module, _, name = expected.partition(".")
+        if module in MAIN_NAMES:
+            # The script is imported only when the function is called from it: doing so runs it.
+            is_script = self._named is not None and self._capture.header.module in MAIN_NAMES
+            module = self._named.module if self._named is not None and is_script else ""
+            splits = [(module, name)] if module else []
+        else:
+            parts = ["builtins", *expected.split(".")] if "." not in expected else expected.split(".")
+            splits = [(".".join(parts[:end]), ".".join(parts[end:])) for end in range(len(parts) - 1, 0, -1)]
+        with self._capture.surroundings():
+            module, name = next((split for split in splits if _is_exception(*split)), ("", "Exception"))
+        return ("" if module == "builtins" else module), name
+
+
+def _is_exception(module: str, qualname: str) -> bool:
+    """Whether importing a module and following a name lead to a class of exceptions."""
+    if not all(map(_is_name, f"{module}.{qualname}".split("."))):
+        return False
+    try:
+        found: Any = importlib.import_module(module)
+        for part in qualname.split("."):
+            found = inspect.getattr_static(found, part)
+    except Exception:  # whatever importing the user's module raises: a test could not import it either
+        return False
+    return isinstance(found, type) and issubclass(found, BaseException)
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
+def _by_name(name: str, text: str) -> str:
+    """Return an argument that is passed by its name, which may be any text."""
+    return f"{name}={text}" if _is_name(name) else f"**{{{_quoted(name)}: {text}}}"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if text.isascii() and text.isprintable() and not {'"', "\\"} & set(text) else ascii(text)
+
+
+def _checked(text: str) -> str:
+    """Return a test that Python can read. Raises `CannotReplayError` for one that it cannot."""
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError) as err:
+        raise CannotReplayError(f"The call cannot be written down: the test would be no Python ({err}).") from err
+    return text
 
 
 def _raised(capture: Capture) -> Raised:

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ckpt._model.record import DIED, Header, Json
 from ckpt._replaying import verdicts
-from ckpt._replaying.calling import Request, call_again, project_files, users_part
+from ckpt._replaying.calling import Request, call_again, missing_files, project_files, users_part
 from ckpt._replaying.verdicts import CANNOT_REPLAY, Replay
 from ckpt.errors import CkptError
 
@@ -140,7 +140,8 @@ def answer(asked: str, descriptor: str) -> None:
         except CkptError as error:
             shown = _to_json(verdicts.cannot(error))
         faulthandler.cancel_dump_traceback_later()
-        sys.stdout.flush()
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # the call may have closed it, or taken it away
+            sys.stdout.flush()
         answers.write(json.dumps(shown) + "\n")
 
 
@@ -153,9 +154,9 @@ def _answered(request: Request, answers: IO[str]) -> Json:
 
     shown = call_again(capture, here=request.here, observe=request.observe(), about_to_call=about_to_call)
     if shown.exception is not None and shown.verdict != CANNOT_REPLAY:
-        with capture.sources_in_use():
-            traceback.print_exception(shown.exception.with_traceback(users_part(shown.exception.__traceback__)))
-    return _to_json(shown) | {"files": project_files(capture)}
+        with capture.sources_in_use(), contextlib.suppress(OSError, ValueError):
+            traceback.print_exception(shown.exception.with_traceback(users_part(shown.exception.__traceback__, capture.code)))
+    return _to_json(shown) | {"files": [*project_files(capture), *missing_files(capture, shown.exception)]}
 
 
 def _arm(request: Request) -> None:

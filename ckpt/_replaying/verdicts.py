@@ -7,6 +7,7 @@ with the same message. Only records are compared with what happened now: nothing
 from __future__ import annotations
 
 import linecache
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FIXED, SAME_FAILURE, DIFFERENT_FAILURE = "fixed", "same failure", "different failure"
 STILL_PASSES, NEW_FAILURE, CANNOT_REPLAY = "still passes", "new failure", "cannot replay"
 
+#: So many exceptions a capture keeps at most, the members of groups among them.
+_CHAIN_LIMIT = 100
 #: The exit code by which `git bisect run` passes over a commit.
 SAYS_NOTHING = 125
 
@@ -130,13 +133,23 @@ def _of_raised(capture: Capture, error: BaseException) -> tuple[str, str]:
 
 
 def _placeholder_error(error: BaseException | None) -> PlaceholderError | None:
-    seen = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, PlaceholderError):
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return None
+    return next((each for each in related(error) if isinstance(each, PlaceholderError)), None)
+
+
+def related(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and all that belong to it, the nearest first: causes, contexts and the members of groups."""
+    waiting, seen = deque([error]), set()
+    while waiting:
+        each = waiting.popleft()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += (each.__cause__, each.__context__, *_members(each))
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    return error.exceptions if isinstance(error, BaseExceptionGroup) else ()
 
 
 def _difference(capture: Capture, error: BaseException) -> str:
@@ -147,12 +160,29 @@ def _difference(capture: Capture, error: BaseException) -> str:
     manifest, raised = then
     if raised.type.removeprefix("__main__.") != type_name(type(error)).removeprefix("__main__."):
         return f"{raised.type} then, {type_name(type(error))} now: {exception_text(error)}"
+    if differs := _other_members(manifest, raised, error):
+        return differs
+    if isinstance(error, RecursionError):  # where the limit is met depends on how deep the caller was
+        return ""
     before, now = _place_then(capture, manifest, raised), _place_now(error, capture.process.get("files") or {})
     if before[0] != now[0]:
         return f"raised in {before[0] or '?'} then, in {now[0] or '?'} now: {exception_text(error)}"
     if before[1] != now[1] and raised.text != exception_text(error):
         return f"{raised.text!r} then, {exception_text(error)!r} now"
     return ""
+
+
+def _other_members(manifest: Manifest, raised: Raised, error: BaseException) -> str:
+    """Return how the types of a group's members differ; empty when they do not, or when members were too many to be kept."""
+    then = sorted(manifest.exceptions[number].type.removeprefix("__main__.") for number in raised.members)
+    now = sorted(type_name(type(member)).removeprefix("__main__.") for member in _members(error))
+    if then == now or len(manifest.exceptions) >= _CHAIN_LIMIT:
+        return ""
+    return f"{_counted(then)} in the group then, {_counted(now)} now: {exception_text(error)}"
+
+
+def _counted(types: list[str]) -> str:
+    return ", ".join(name if count == 1 else f"{count} {name}" for name, count in Counter(types).items()) or "nothing"
 
 
 def _captured(capture: Capture) -> tuple[Manifest, Raised] | None:

@@ -13,8 +13,8 @@ from ckpt.checkpoints.places import OVERWRITE, place
 from ckpt.checkpoints.warning import warn
 from ckpt.errors import UsageError
 
-#: No file system takes a longer name.
-LONGEST = 255
+#: No file system takes a longer name; a number and an extension need room. A letter takes up to four bytes.
+LONGEST = 255 - len(".000000.parquet")
 
 
 class _Staged(NamedTuple):
@@ -68,9 +68,9 @@ class FileHandler:
 
 def _fitting(name: str, tags: Tags) -> str:
     path = key(name, tags)
-    if len(path) > LONGEST:
+    if len(path) > LONGEST // 4:
         for level in path.split("/"):
-            if len(os.fsencode(level)) > LONGEST - len(".000000.parquet"):
+            if len(level.encode()) > LONGEST:
                 raise UsageError(
                     f"The tag or name {level[:40]!r}... is too long for a path.", hint="a shorter value; the data may hold the rest"
                 )

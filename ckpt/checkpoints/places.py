@@ -73,6 +73,8 @@ class Local:
         """Write a file under `key`; readable as the umask says."""
         stem = f"{self.root}/{key}"
         directory = stem[: stem.rindex("/")]
+        if overwrite == "error" and os.path.lexists(stem + extension):
+            raise exists(stem + extension)  # what comes between now and the publishing is found there
         temporary = f"{directory}/{TEMPORARY}{os.getpid()}-{os.urandom(6).hex()}"
         try:
             _write(temporary, pieces)

@@ -72,9 +72,9 @@ class ParquetFile:
         """Return the values in a file, of the kinds they were; a file of another program is one table of arrow's."""
         try:
             table = parquet.read_table(pa.BufferReader(source.map(source.size, 0)))
+            kinds = json.loads((table.schema.metadata or {}).get(NOTE, b"{}")).get("kinds", {"data": "arrow table"})
         except (ValueError, OSError, pa.ArrowException) as err:
             raise DamagedError(f"{source.path!r} is not parquet: {err}.") from err
-        kinds = json.loads((table.schema.metadata or {}).get(NOTE, b"{}")).get("kinds", {"data": "arrow table"})
         if len(kinds) == 1 and (kind := next(iter(kinds.values()))) in _TABLES:
             return {next(iter(kinds)): _TABLES[kind][1](table)}
         return {name: _COLUMNS[kind][1](table.column(name)) for name, kind in kinds.items() if only in {None, name}}
