@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from time import perf_counter
 
 import ckpt
@@ -19,6 +20,9 @@ CASES: tuple[tuple[str, Callable[[], object], float, float], ...] = (
     ("table of 1M rows", material.table, 0.85, 0.85),
     ("200k dicts", material.records, 0.45, 0.9),
 )
+
+#: How deep the failure is that is opened; less than the recursion limit.
+FRAMES = 900
 
 
 def measure(place: Place, rounds: int = 11) -> Iterator[Figure]:
@@ -36,6 +40,10 @@ def measure(place: Place, rounds: int = 11) -> Iterator[Figure]:
         yield Figure(what=f"rehydrate {what}", value=pairs.ratio, target=goal, note=pairs.note)
     first = sorted(child("loading", "small")["first"] for _ in range(rounds))[rounds // 2]
     yield Figure(what="rehydrate, first capture of a process", value=first * 1e3, unit="ms", note="loads the rooms of ckpt")
+    with suppress(ZeroDivisionError):
+        material.tall(FRAMES)
+    opened = sorted(child("loading", "tall")["opened"] for _ in range(rounds))[rounds // 2]
+    yield Figure(what=f"open a failure {FRAMES} frames deep", value=opened * 1e3, unit="ms", target=1000)
 
 
 def _fresh(what: str) -> Callable[[], float]:
@@ -57,5 +65,12 @@ def load(what: str) -> dict[str, float]:
     return {"seconds": perf_counter() - began, "first": first}
 
 
+def opened(name: str) -> dict[str, float]:
+    """Rebuild the exception of the newest capture of a name; return how long that took."""
+    began = perf_counter()
+    _ = ckpt.load(name).exception
+    return {"opened": perf_counter() - began}
+
+
 if __name__ == "__main__":
-    print(json.dumps(load(sys.argv[1])))
+    print(json.dumps(opened("tall") if sys.argv[1] == "tall" else load(sys.argv[1])))

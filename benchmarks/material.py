@@ -72,6 +72,18 @@ def small(count: int, name: str, *, factors: tuple[float, ...] = (1.0, 2.0)) -> 
     return count
 
 
+def sink(depth: int) -> float:
+    """Fail so many frames further down, each with variables of its own."""
+    text, numbers = f"level {depth}", [depth] * 3
+    return sink(depth - 1) if depth else len(text) / numbers[0]
+
+
+@ckpt.ckpt(active=False)
+def tall(depth: int) -> float:
+    """Fail in a tall recursion."""
+    return sink(depth)
+
+
 @ckpt.ckpt(keep=1_000_000)
 def kept(number: int) -> int:
     """Take a number; every call stays in the store."""

@@ -73,8 +73,8 @@ def names(home: Path) -> Iterator[None]:
 def script(tmp_path: Path) -> Callable[[str], Path]:
     """Writes a script for a process of its own."""
 
-    def write(text: str, name: str = "job.py") -> Path:
-        path = tmp_path / name
+    def write(text: str) -> Path:
+        path = tmp_path / "job.py"
         path.write_text(text)
         return path
 

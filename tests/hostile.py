@@ -12,6 +12,7 @@ import contextvars
 import ctypes
 import dataclasses
 import datetime as dt
+import dbm.dumb
 import enum
 import functools
 import io
@@ -25,6 +26,7 @@ import queue
 import random
 import re
 import select
+import shelve
 import socket
 import sqlite3
 import subprocess
@@ -423,7 +425,7 @@ class Material:
     def file(self, mode: str) -> Any:
         target = self.path / f"user-{mode.replace('+', 'plus')}.txt"
         target.write_text("precious")
-        opened = self._stack.enter_context(target.open(mode))
+        opened: Any = self.kept(target.open(mode))
         if "w" in mode:
             opened.write("written")
             opened.flush()
@@ -460,6 +462,11 @@ class Material:
         self._stack.callback(memory.unlink)
         self._stack.callback(memory.close)
         return memory
+
+    def database(self) -> Any:
+        database: Any = self.kept(dbm.dumb.open(str(self.path / "dumb"), "c"))  # noqa: SIM115  closed with all the rest
+        database["key"] = b"value"
+        return database
 
     def directory(self) -> Any:
         directory = tempfile.TemporaryDirectory(dir=self.path)
@@ -534,6 +541,9 @@ VALUES: dict[str, tuple[Make, str]] = {
     "mmap": (lambda m: m.mapped(), GONE),
     "archive": (lambda m: m.archive(), GONE),
     "shared memory": (lambda m: m.shared(), GONE),
+    "changed database file": (lambda m: m.database(), GONE),
+    "shelf": (lambda m: m.kept(shelve.open(str(m.path / "shelf"))), GONE),  # noqa: SIM115  closed with all the rest
+    "library": (lambda m: ctypes.CDLL(None), GONE),
     "sqlite connection": (lambda m: m.kept(contextlib.closing(sqlite3.connect(":memory:"))), GONE),
     "sqlite cursor": (lambda m: m.kept(contextlib.closing(sqlite3.connect(":memory:"))).cursor(), GONE),
     "event loop": (lambda m: m.loop(), GONE),

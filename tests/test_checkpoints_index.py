@@ -31,6 +31,7 @@ from ckpt.checkpoints import (
     tags,
     with_checkpoint_tags,
 )
+from ckpt.checkpoints.paths import NULL
 from ckpt.errors import CkptError, NotFoundError, StoreError, TagError
 from tests.processes import ckpt, environment, python
 
@@ -333,7 +334,8 @@ NOTES = {"a/b c", "größe=%2F", None}
 def test_duckdb_reads_the_tree(tree: Path) -> None:
     """With the tags as columns, decoded, and filters on them."""
     found = rows(f"SELECT iteration, note, sum(x) FROM read_parquet('{tree}/**/foo.parquet', hive_partitioning=true) GROUP BY ALL")
-    assert {(int(i), note): total for i, note, total in found} == {(i, note): i + 10 for i in (1, 2) for note in NOTES}
+    told = {(int(i), None if note == NULL else note): total for i, note, total in found}  # what stands for NULL is known since DuckDB 2
+    assert told == {(i, note): i + 10 for i in (1, 2) for note in NOTES}
     paths = [entry.checkpoint_path for entry in index_checkpoint_files(tree).where(iteration=2) if entry.checkpoint_name == "foo"]
     assert rows(f"SELECT DISTINCT iteration FROM read_parquet({paths}, hive_partitioning=true)") == [(2,)]
 

@@ -194,6 +194,10 @@ class Elsewhere(LocalFileSystem):  # type: ignore[misc]
     protocol = "elsewhere"
     failing = False
 
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(LocalFileSystem._strip_protocol(path.removeprefix("elsewhere://")))
+
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         with open(path, "wb") as file:
             file.write(value[: len(value) // 2])

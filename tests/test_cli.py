@@ -701,6 +701,22 @@ def test_shell_with_the_arguments(looker: Person, spelling: list[str]) -> None:
     assert "mean is done" not in done.out
 
 
+def test_a_shell_has_the_arguments_as_they_are_set(looker: Person) -> None:
+    """What `--set` puts in the place of an argument is what the shell shows, with `--args` and after a replay."""
+    alone = looker.ckpt("run", "--shell", "--args", "--set", "rows=[{'v': 7}]", "mean~1", typed="rows[0]['v'] + 6000\n")
+    assert "6007" in alone.out
+    after = looker.ckpt("run", "--shell", "--set", "rows=[{'v': 7}]", "mean~1", typed="rows[0]['v'] + result['mean'] + 6000\n")
+    assert "6014.0" in after.out
+
+
+def test_the_shell_after_a_failure_is_in_the_captured_function(looker: Person) -> None:
+    """The event loop that ran a coroutine is not what the shell shows."""
+    text = "import asyncio, ckpt\n\n@ckpt.ckpt\nasync def halve(n):\n    half = n + 6000\n    return half // 0\n"
+    (looker.project / "later.py").write_text(text)
+    looker.call("import asyncio, later; asyncio.run(later.halve(7))")
+    assert "6007" in looker.ckpt("run", "--shell", "halve", typed="half\n").out
+
+
 def test_run_and_then_a_shell(looker: Person) -> None:
     """`run --shell` opens on what the replay left: its variables when it raised, `result` when it returned."""
     failed = looker.ckpt("run", "--shell", typed="total + 41\n")

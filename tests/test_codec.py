@@ -9,6 +9,7 @@ import io
 import os
 import pickle
 import pickletools
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+import cloudpickle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -500,16 +502,22 @@ def test_functions_and_classes_of_a_script_are_live_in_another_process(from_main
     assert python("-c", LOOK + USE, from_main, cwd=tmp_path).stdout == "all\n"
 
 
-def other_python() -> str:
-    """Return an interpreter of another minor version that can import what ckpt needs."""
-    for version in ("3.11", "3.12", "3.13"):
-        found = Path(os.environ.get("CKPT_TEST_PYTHONS", "/tmp/venvs")) / f"v{version}" / "bin" / "python"
-        if version != ".".join(map(str, sys.version_info[:2])) and found.exists():
-            return str(found)
-    pytest.skip("no interpreter of another minor version with ckpt's dependencies was found")
+@pytest.fixture
+def other_python(tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """An interpreter of another minor version, and the environment in which it finds ckpt and what loading needs."""
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "cloudpickle").symlink_to(Path(cloudpickle.__file__).parent)
+    named = os.environ.get("CKPT_TEST_PYTHONS", "").split(os.pathsep)
+    for found in filter(None, (*named, *(shutil.which(f"python3.{minor}") for minor in range(11, 15)))):
+        asked = subprocess.run([found, "-c", "import sys; print(sys.version_info[1])"], check=False, capture_output=True, text=True)
+        if asked.returncode == 0 and int(asked.stdout) != sys.version_info[1]:
+            return found, environment() | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path / "packages")])}
+    pytest.skip("no interpreter of another minor version was found; CKPT_TEST_PYTHONS can name some")
 
 
-def test_another_python_version_loads_what_needs_no_bytecode(from_main: Path, tmp_path: Path) -> None:
+def test_another_python_version_loads_what_needs_no_bytecode(
+    from_main: Path, tmp_path: Path, other_python: tuple[str, dict[str, str]]
+) -> None:
     """Functions kept by value become placeholders, also as methods; data stays, and nothing crashes."""
     look = """
 assert type(v["even"]) is Placeholder and "another Python version" in v["even"].ckpt_reason
@@ -525,9 +533,8 @@ else:
     raise AssertionError
 print("some")
 """
-    done = subprocess.run(
-        [other_python(), "-c", LOOK + look, from_main], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
-    )
+    interpreter, where = other_python
+    done = subprocess.run([interpreter, "-c", LOOK + look, from_main], cwd=tmp_path, env=where, capture_output=True, text=True, check=False)
     assert done.stdout == "some\n", done.stderr
 
 

@@ -92,6 +92,16 @@ def test_other_versions_of_packages_are_listed(shop: Project) -> None:
     assert shop.ckpt("diff", PYTHONPATH=path).stdout == "fancy: 1.0 then, 1.1 now\n"
 
 
+def test_a_package_of_only_one_capture_is_listed(shop: Project) -> None:
+    """Between two captures a package that one of them does not know is a line too."""
+    shop.write("site-packages/fancy.py", "")
+    shop.write("site-packages/fancy-1.0.dist-info/METADATA", "")
+    shop.python("-c", "import fancy, shop; shop.price([None, None])", PYTHONPATH=f"{processes.ROOT}:{shop.path / 'site-packages'}")
+    one, other = (shop.store.find(name).id for name in ("price~1", "price"))
+    assert f"fancy: 1.0, only in {other}\n" in shop.ckpt("diff", one, other).stdout
+    assert f"fancy: 1.0, only in {other}\n" in shop.ckpt("diff", other, one).stdout
+
+
 def test_two_captures_differ_in_code_and_arguments(shop: Project) -> None:
     """`diff A B` shows the code that differs between them, and where the arguments differ by content."""
     shop.edit("tools.py", "return sum(items)", "return sum(items) + 0")

@@ -207,8 +207,8 @@ def test_a_large_array_can_be_changed_at_the_prompt(large: Path) -> None:
     assert "[1, 1]" in ask(large, "p arrays[1][:2].tolist()", options=("job~1",))
 
 
-def test_a_tall_recursion_opens_at_once(tmp_path: Path) -> None:
-    """900 frames with variables of their own are there in well under a second."""
+def test_a_tall_recursion_opens(tmp_path: Path) -> None:
+    """900 frames are there, with variables of their own; how soon is measured in `benchmarks/loading.py`."""
     put(
         tmp_path,
         """
@@ -226,17 +226,13 @@ def test_a_tall_recursion_opens_at_once(tmp_path: Path) -> None:
         """,
     )
     look = """
-    import time, ckpt
+    import ckpt
     capture = ckpt.load()
-    started = time.perf_counter()
     assert capture.exception is not None
-    print(time.perf_counter() - started, len(capture.frames), capture.frames[899].locals["text"])
+    print(len(capture.frames), capture.frames[899].locals["text"])
     """
-    taken, count, text = python("-c", dedent(look), cwd=tmp_path, environ={"PYCKPT_DIR": str(tmp_path / ".pyckpt")}).stdout.split(
-        maxsplit=2
-    )
-    assert (count, text) == ("900", "level 0\n")
-    assert float(taken) < 1
+    shown = python("-c", dedent(look), cwd=tmp_path, environ={"PYCKPT_DIR": str(tmp_path / ".pyckpt")}).stdout
+    assert shown == "900 level 0\n"
 
 
 def test_modules_of_installed_packages_are_loaded_when_they_are_used(tmp_path: Path) -> None:

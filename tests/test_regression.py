@@ -12,7 +12,8 @@ import pytest
 
 import ckpt
 from ckpt._replaying.literals import literal, shares_nothing
-from ckpt.errors import DamagedError, NotFoundError
+from ckpt._replaying.regression import _checked
+from ckpt.errors import CannotReplayError, DamagedError, NotFoundError
 from tests.workplace import Project, last
 
 SHOP = """
@@ -272,3 +273,51 @@ def test_shared_parts_are_seen() -> None:
     assert shares_nothing([[1], [1], (1,), (1,), "a", "a"])
     assert not shares_nothing([shared, {"a": (shared,)}])
     assert not shares_nothing([[shared, shared]])
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("raise Outer.Inner(1)", "odd.Outer.Inner, match"),
+        ("raise __import__('json').JSONDecodeError('no', '', 0)", "json.decoder.JSONDecodeError, match"),
+        ("raise local()(1)", "Exception, match"),
+        ("raise __import__('__main__').Mine(1)", "Exception, match"),
+        ("raise KeyError(1)", "KeyError, match"),
+    ],
+)
+def test_any_type_of_exception_can_be_pinned(shop: Project, statement: str, expected: str) -> None:
+    """A nested class is found through its module; one that no import leads to is an `Exception`."""
+    shop.write(
+        "src/odd.py",
+        "import ckpt\n\nclass Outer:\n    class Inner(ValueError): pass\n\ndef local():\n    class Hidden(ValueError): pass\n"
+        f"    return Hidden\n\n@ckpt.ckpt\ndef work():\n    {statement}\n",
+    )
+    program = "import sys; sys.path.insert(0, 'src'); import odd\nclass Mine(Exception): pass\nodd.work()\n"
+    shop.python(shop.write("main.py", program))
+    done = shop.ckpt("test", "work", "-o", "tests/test_odd.py", "--expect-failure")
+    assert done.returncode == 0, done.stderr
+    assert f"pytest.raises({expected}=" in (shop.path / "tests" / "test_odd.py").read_text()
+    if "Mine" not in statement:
+        assert pytest_of(shop, "tests").returncode == 0
+
+
+def test_keyword_arguments_of_any_name_are_passed(shop: Project) -> None:
+    """What is no identifier is passed by `**`, whether its value stands in the test or in the file beside it."""
+    call(shop, """shop.load('a,b', **{'a-b': 1, 'class': 2, 'say "x"': {1: object()}})""")
+    for extra, text in (("test_one.py", None), ("test_two.py", 1)):
+        if text:
+            call(shop, """shop.load('a,b', **{'a-b': 1, 'class': 2, 'say "x"': 3})""")
+        assert shop.ckpt("test", "load", "-o", f"tests/{extra}").returncode == 0
+        written = (shop.path / "tests" / extra).read_text()
+        ast.parse(written)
+        assert '**{"a-b": ' in written
+        assert '**{"class": ' in written
+    shop.edit("src/shop.py", "in rows]", "in rows or ()]")
+    assert pytest_of(shop, "tests").returncode == 0
+
+
+def test_a_text_that_is_no_python_is_not_written() -> None:
+    """Whatever comes in the way, no file is left that cannot be imported."""
+    assert _checked("a = 1") == "a = 1"
+    with pytest.raises(CannotReplayError, match="no Python"):
+        _checked("import my-script")

@@ -330,7 +330,7 @@ shell.run_cell("work(Row(0))")
 def test_a_notebooks_function_opens_with_its_source_and_replays(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
     """Cells have no file: their text is kept, their classes and functions go by value."""
     environ = {"PYCKPT_DIR": store.path, "IPYTHONDIR": str(tmp_path / "ipython")}
-    python(script(NOTEBOOK, "notebook.py"), cwd=tmp_path, environ=environ)
+    python(script(NOTEBOOK), cwd=tmp_path, environ=environ)
 
     shown = ask(
         "c = ckpt.load(); print(c.replay().verdict, c.locals['scaled'], c.args[0].n)\n"

@@ -126,6 +126,117 @@ def test_an_exception_that_is_no_exception_class_is_a_verdict_too(shop: Project)
     assert shop.replay()["verdict"] == "different failure"
 
 
+def test_a_placeholder_that_is_touched_inside_a_group_is_no_failure_of_the_call(shop: Project) -> None:
+    """What was not kept is found among the members of a group, and behind a cause that hides the context."""
+    shop.write(
+        "grouped.py",
+        """
+import ckpt
+
+@ckpt.ckpt
+def work(lock):
+    errors = []
+    try:
+        with lock:
+            pass
+        lock.missing
+    except Exception as error:
+        errors.append(error)
+    try:
+        raise ExceptionGroup("many", [ValueError(1), *errors])
+    except ExceptionGroup as error:
+        raise KeyError("outer") from error
+""",
+    )
+    shop.call("import grouped, threading; grouped.work(threading.Lock())")
+    assert shop.replay()["verdict"] == "cannot replay"
+
+
+def test_groups_are_the_same_when_their_members_are_of_the_same_types(shop: Project) -> None:
+    """The order of the members does not count, their types and how many they are do."""
+    text = "import ckpt\n\n@ckpt.ckpt\ndef work():\n    kinds = [KeyError, ValueError, KeyError]\n"
+    shop.write("grouped.py", text + "    raise ExceptionGroup('many', [kind() for kind in kinds])\n")
+    shop.call("import grouped; grouped.work()")
+    assert shop.replay()["verdict"] == "same failure"
+    shop.edit("grouped.py", "KeyError, ValueError, KeyError", "ValueError, KeyError, KeyError")
+    assert shop.replay()["verdict"] == "same failure"
+    shop.edit("grouped.py", "ValueError, KeyError, KeyError", "ValueError, KeyError")
+    shown = shop.replay()
+    assert shown["verdict"] == "different failure"
+    assert shown["detail"].startswith("2 KeyError, ValueError in the group then, KeyError, ValueError now: ")
+
+
+def test_where_a_recursion_meets_its_limit_does_not_count(shop: Project) -> None:
+    """A RecursionError is the same in whichever function of the cycle it is raised."""
+    shop.call("import shop; shop.price(0)")
+    shop.write("endless.py", "import ckpt\n\n@ckpt.ckpt\ndef ping(n):\n    return helper(n)\n\ndef helper(n):\n    return helper(n)\n")
+    shop.call("import endless; endless.ping(0)")
+    shop.edit(
+        "endless.py", "return helper(n)\n\ndef helper(n):\n    return helper(n)", "return other(n)\n\ndef other(n):\n    return [other(n)]"
+    )
+    assert shop.replay("ping")["verdict"] == "same failure"
+
+
+def test_a_call_that_raises_a_keyboard_interrupt_by_itself(shop: Project) -> None:
+    """In a process of its own it is what the call raised; in this one it may be a Ctrl-C, and one line says what ended the replay."""
+    shop.call("import shop; shop.price(0)")
+    shop.edit("shop.py", "10 // n", "(_ for _ in ()).throw(KeyboardInterrupt)")
+    assert shop.replay("--timeout", "30")["detail"] == "ZeroDivisionError then, KeyboardInterrupt now:"
+    shop.call("import shop; shop.price(1)")
+    assert shop.store.find().exception == "KeyboardInterrupt"
+    assert shop.replay("--timeout", "30")["verdict"] == "same failure"
+    done = shop.ckpt("run")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert last(done) == "interrupted: a KeyboardInterrupt ended the replay; with --timeout, one that the call raises by itself is compared"
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [[], ["--timeout", "30"]], ids=["here", "in a child"])
+def test_a_call_that_closes_its_streams_has_a_verdict_all_the_same(shop: Project, options: list[str]) -> None:
+    """Results and messages still come, and so does the JSON."""
+    shop.call("import shop; shop.stock(1)")
+    shop.edit("shop.py", "return [n] * 3", "sys.stdout.close(); sys.stderr.close(); return [n] * 3")
+    done = shop.ckpt("run", *options)
+    assert (done.returncode, done.stdout) == (0, "[1, 1, 1]\n")
+    assert last(done).startswith("still passes: it returns as it did")
+    assert shop.replay(*options)["verdict"] == "still passes"
+    shop.edit("shop.py", "sys.stderr.close(); return", "sys.stderr.close(); 1 // 0; return")
+    assert shop.replay(*options)["verdict"] == "new failure"
+
+
+@pytest.mark.parametrize("options", [[], ["--profile"], ["--timeout", "30"], ["--timeout", "30", "--profile"]])
+def test_a_traceback_begins_at_the_captured_function(shop: Project, options: list[str]) -> None:
+    """Decorators, event loops and the profiler, through which the call came, are not shown."""
+    shop.write(
+        "layers.py",
+        """
+import functools
+import ckpt
+
+def twice(function):
+    @functools.wraps(function)
+    def around(*args):
+        return function(*args)
+    return around
+
+@twice
+@ckpt.ckpt
+def plain(n):
+    return 1 // n
+
+@ckpt.ckpt
+async def later(n):
+    return 1 // n
+""",
+    )
+    shop.call("import layers; layers.plain(0)")
+    shop.call("import asyncio, layers; asyncio.run(layers.later(0))")
+    for name in ("plain", "later"):
+        told = re.findall(r"^  File .*", shop.ckpt("run", *options, name).stderr, re.MULTILINE)
+        assert len(told) == 1, told
+        assert told[0].endswith(f", in {name}")
+
+
 def test_the_verdict_as_json(shop: Project) -> None:
     """`--json` prints one object with the verdict, what differs, the failure, and what to know about the replay."""
     shop.call("import shop; shop.price(0)")
@@ -169,7 +280,7 @@ def test_a_hang_is_ended_after_its_time(shop: Project) -> None:
     assert shop.store.find().exception == "KeyboardInterrupt"
     done = shop.ckpt("run", "--timeout", "3")
     assert done.returncode == 1
-    assert last(done) == "same failure: it raised KeyboardInterrupt then, and it is still running after 3 s [3.00 s]"
+    assert last(done) == "same failure: it raised KeyboardInterrupt then, and it is still running after 3 s [3 s]"
     assert re.search(r'File ".*shop.py", line \d+ in hangs', done.stderr)
     shop.edit("shop.py", "time.sleep(seconds)", "return 'awake'")
     done = shop.ckpt("run", "--timeout", "10")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ckpt._cli import report, text
 from ckpt._cli.tower import Line, tower, variable
 from ckpt._model.record import Entry, Frame, Header, Manifest, Raised, Value
-from ckpt._replaying.replay import Replay
+from ckpt._replaying.verdicts import Replay
 from ckpt._store.location import Location
 from ckpt.errors import UsageError
 

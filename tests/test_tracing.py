@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ckpt._replaying import tracing as room
-from ckpt._replaying.profiling import profiled
+from ckpt._replaying.profiling import _HOUSE, _ours, profiled
 from ckpt._replaying.tracing import tracing
 from tests.workplace import Project, last
 
@@ -183,3 +183,9 @@ def test_a_profile_of_a_failure_is_shown_too(capsys: pytest.CaptureFixture[str])
     with pytest.raises(KeyError):
         profiled(work, work.__code__)
     assert "work (test_tracing.py:" in capsys.readouterr().err
+
+
+def test_a_folder_that_only_begins_like_ckpt_is_profiled() -> None:
+    """Functions of `ckpt_tools` beside the package are the user's."""
+    ours, users = (f"{_HOUSE}core.py", 1, "core"), (f"{_HOUSE.rstrip('/')}_tools/core.py", 1, "core")
+    assert _ours({ours: (1, 1, 0.0, 0.0, {}), users: (1, 1, 0.0, 0.0, {})}, None) == {ours}

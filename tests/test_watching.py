@@ -92,6 +92,18 @@ def test_a_file_that_a_replay_begins_to_use_is_watched(shop: Project) -> None:
         lines.until("fixed: ")
 
 
+def test_a_module_that_is_missing_is_waited_for(shop: Project) -> None:
+    """A replay that ended for want of a module is made again once there is a file of its name."""
+    shop.edit("tools.py", "def divide", "import extra.zero\n\ndef divide")
+    with shop.running("run", "--watch") as process:
+        lines = Lines(process)
+        lines.until("cannot replay: ")
+        shop.write("extra/__init__.py", "")
+        lines.until("cannot replay: .*extra.zero")
+        shop.write("extra/zero.py", "")
+        lines.until("same failure: ")
+
+
 def test_a_replay_that_is_overtaken_by_a_save_is_given_up(shop: Project) -> None:
     """A save during a long call ends that call and begins the next."""
     shop.edit("tools.py", "return 1 // n", "import time; open('begun', 'w').close(); time.sleep(60)")

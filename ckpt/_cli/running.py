@@ -156,7 +156,9 @@ def _replayed(header: Header, request: Request) -> tuple[Replay, str | None, Cap
     except (CannotReplayError, PlaceholderError) as err:
         outcome = cannot(err)
     except KeyboardInterrupt:
-        screen.complain("a KeyboardInterrupt ended the replay", "with --timeout S one that the call raises by itself is compared", label="interrupted")
+        screen.complain(
+            "a KeyboardInterrupt ended the replay; with --timeout, one that the call raises by itself is compared", label="interrupted"
+        )
         raise
     if capture is not None:
         with capture.sources_in_use():

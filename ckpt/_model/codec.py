@@ -23,7 +23,7 @@ from ckpt._model.loading import Surroundings, load
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.reducing import RobustPickler
 from ckpt._model.referring import PlainWays
-from ckpt._model.sinks import BUFFER_THRESHOLD, SPILL_THRESHOLD, Sink, Spill, SpillError, TooLargeError
+from ckpt._model.sinks import BUFFER_THRESHOLD, SPILL_THRESHOLD, NeedsCareError, Sink, Spill, SpillError, TooLargeError
 from ckpt._model.thorough import LeftOut, ThoroughPickler
 
 #: How often values are measured, and the largest left out, before all of them are.
@@ -88,15 +88,18 @@ def _encode(root: object, containers: Sequence[Container], limits: Limits) -> En
 
 def _climb(root: object, limits: Limits) -> Encoded:
     """Return what the quickest pickler makes of `root` that can keep it."""
+    is_deep = False
     for make in (_plain, _robust):
         try:
             return _dump(make, root, limits)
+        except NeedsCareError:
+            continue
         except (TooLargeError, SpillError):
             raise
         except Exception as error:
             let_pass(error)
-            deep = isinstance(error, RecursionError)
-    return _dump_thoroughly(root, limits, {}, is_deep=deep)
+            is_deep = isinstance(error, RecursionError)
+    return _dump_thoroughly(root, limits, {}, is_deep=is_deep)
 
 
 def _dump_thoroughly(root: object, limits: Limits, left_out: LeftOut, *, is_deep: bool = False) -> Encoded:

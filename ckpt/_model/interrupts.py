@@ -9,10 +9,15 @@ from __future__ import annotations
 import functools
 import opcode
 import signal
+from collections.abc import Callable
 from types import CodeType, FunctionType, MethodType, TracebackType
+from typing import Any
 
 from ckpt._model.layout import definition_of
 
+#: Past the `signal` module, which makes an enum of everything: there is one exception for every object that refuses.
+_getsignal: Callable[[int], Any] = vars(signal)["_signal"].getsignal
+_NUMBERS = tuple(map(int, signal.valid_signals()))
 _RAISE = opcode.opmap["RAISE_VARARGS"]
 
 
@@ -20,7 +25,7 @@ def belongs_to_program(error: BaseException) -> bool:
     """Whether `error`, caught in our code, is a signal's and has to go on."""
     trail = _trail(error.__traceback__)
     handlers = _handler_codes()
-    if any(entry.tb_frame.f_code in handlers for entry in trail):
+    if handlers and any(entry.tb_frame.f_code is code for entry in trail for code in handlers):
         return True
     return isinstance(error, KeyboardInterrupt) and not (trail and _is_raise_statement(trail[-1]))
 
@@ -45,16 +50,16 @@ def _is_raise_statement(entry: TracebackType) -> bool:
     return 0 <= entry.tb_lasti < len(code) and code[entry.tb_lasti] == _RAISE
 
 
-def _handler_codes() -> set[CodeType]:
-    codes = set()
-    for number in signal.valid_signals():
-        handler = signal.getsignal(number)
+def _handler_codes() -> list[CodeType]:
+    codes = []
+    for number in _NUMBERS:
+        handler = _getsignal(number)
         while type(handler) is functools.partial:  # asyncio installs one
             handler = handler.func
         if type(handler) is MethodType:
             handler = handler.__func__
         if type(handler) is FunctionType:
-            codes.add(handler.__code__)
+            codes.append(handler.__code__)
         elif type(call := definition_of(type(handler), "__call__")) is FunctionType:
-            codes.add(call.__code__)
+            codes.append(call.__code__)
     return codes

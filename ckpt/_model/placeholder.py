@@ -16,6 +16,9 @@ class Placeholder:
     """
 
     __slots__ = ("ckpt_description", "ckpt_reason", "ckpt_type")
+    ckpt_type: str
+    ckpt_description: str
+    ckpt_reason: str
 
     def __init__(self, type_name: str, description: str, reason: str) -> None:
         for name, text in (("ckpt_type", type_name), ("ckpt_description", description), ("ckpt_reason", reason)):

@@ -45,8 +45,15 @@ _REASONS: dict[tuple[str, str], str] = {
     ("tqdm.std", "tqdm"): "a progress bar",
     ("zipfile", "ZipFile"): "an open archive",
     ("tarfile", "TarFile"): "an open archive",
+    ("numpy.lib._npyio_impl", "NpzFile"): "an open archive",
+    ("numpy.lib.npyio", "NpzFile"): "an open archive",
     ("selectors", "BaseSelector"): "a selector of open files",
-    # Made again, these connect to a server, or delete the program's own file or memory when they are thrown away.
+    ("ctypes", "CDLL"): "a loaded library",
+    # Made again, these connect to a server, or when they are thrown away write to the program's files, or delete its memory.
+    ("dbm.dumb", "_Database"): "an open database file",
+    ("dbm.sqlite3", "_Database"): "an open database file",
+    ("fileinput", "FileInput"): "open files",
+    ("shelve", "Shelf"): "an open database file",
     ("multiprocessing.managers", "BaseProxy"): "a connection to a manager's process",
     ("multiprocessing.shared_memory", "SharedMemory"): "shared memory",
     ("tempfile", "TemporaryDirectory"): "a temporary directory",

@@ -106,8 +106,9 @@ def _repr(value: Any, depth: int) -> str:
 
 
 def _int(value: Any, depth: int) -> str:
-    bits = int.bit_length(value)
-    return int.__repr__(value) if bits <= INT_BITS_LIMIT else f"<int of {bits} bits>"
+    if int.bit_length(value) <= INT_BITS_LIMIT:
+        return int.__repr__(value)
+    return f"<int of {int.bit_length(value)} bits>"
 
 
 def _float(value: Any, depth: int) -> str:
@@ -133,7 +134,9 @@ def _bytearray(value: Any, depth: int) -> str:
 def _items(values: Iterable[object], length: int, depth: int) -> str:
     shown, room, depth = [], TEXT_LIMIT, depth - 1
     for value in values if length <= ITEM_LIMIT else islice(values, ITEM_LIMIT):
-        text = text_of(value, depth)
+        kind = type(value)  # as in `text_of`
+        found = EXACT.get(kind) if type(kind) is type else None
+        text = (found if found is not None else ways_of_class(kind))[1](value, depth)
         shown.append(text)
         room -= len(text)
         if room < 0:

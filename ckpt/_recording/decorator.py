@@ -9,13 +9,12 @@ id of the capture made of a failure: it lives exactly as long as the traceback.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from ckpt._model.record import WRAPPER_FILE
-from ckpt._recording.options import Options
+from ckpt._recording.options import Options, is_disabled
 from ckpt._recording.recorder import Recorder
 from ckpt.errors import UsageError
 
@@ -70,7 +69,7 @@ def ckpt(function: Any = None, /, **options: Any) -> Any:
 
 
 def _decorate(function: Any, /, *, options: Options) -> Any:
-    if os.environ.get("PYCKPT_DISABLE", "0") not in {"", "0"}:
+    if is_disabled():
         return function
     if isinstance(function, classmethod | staticmethod):
         return type(function)(_decorate(function.__func__, options=options))
@@ -156,10 +155,15 @@ _BODIES = {
         "     except GeneratorExit:",
         "      await @source.aclose()",
         "      raise",
-        "     except BaseException as @thrown:",
-        "      @item = await @source.athrow(@thrown)",
+        "     except BaseException as @caught:",
+        "      @thrown = @caught",
         "     else:",
+        "      @thrown = None",
+        "     if @thrown is None:",
         "      @item = await @source.asend(@sent)",
+        "     else:",
+        "      @throw, @thrown = @source.athrow(@thrown), None",
+        "      @item = await @throw",
         "   except StopAsyncIteration:",
         "    pass",
     ],

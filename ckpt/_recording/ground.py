@@ -82,7 +82,7 @@ class Ground:
 
     def _keep_text(self, file: str, text: bytes) -> str | None:
         held = self._names.get(file)
-        if held is None or held[0] is not text:
+        if held is None or held[0] is not text or not self.objects.freshen(held[1]):
             try:
                 held = self._names[file] = (text, self.objects.put_text(text))
             except OSError:
@@ -109,11 +109,12 @@ def _key() -> bytes | None:
 def _maintain(path: str, pid: int) -> None:
     """Tidy the store when the process ends cleanly: at most once an hour, and never waited for."""
     if os.getpid() == pid:
-        with suppress(CkptError, OSError):
+        with suppress(Exception):  # at exit nothing may be said
             Store(path, version=_version.VERSION).maintain()
 
 
 def _note_fork() -> None:
+    _Held.lock = threading.RLock()  # a thread that is not here may hold it
     held = _Held.ground
     if isinstance(held, Ground):
         held.pid = os.getpid()
@@ -162,8 +163,13 @@ def warn(text: str, file: str = "<ckpt>", line: int = 1) -> None:
     try:
         warnings.warn_explicit(text, CkptWarning, file, line, module="ckpt")
     except Exception:
-        if sys.stderr is not None:
-            sys.stderr.write(f"CkptWarning: {text}\n")
+        say(f"CkptWarning: {text}")
+
+
+def say(line: str) -> None:
+    """Write a line to standard error; where that is closed or broken, there is nobody to tell."""
+    with suppress(Exception):
+        sys.stderr.write(f"{line}\n")
 
 
 def set_ckpt_dir(path: str | os.PathLike[str] | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ class Options:
         exclude: object = self.exclude
         if not (isinstance(exclude, tuple) and all(isinstance(kind, type) for kind in exclude)):
             raise UsageError(f"exclude is a tuple of types, not {exclude!r}.", hint="exclude=(MyType,)")
+
+
+def is_disabled() -> bool:
+    """Whether `PYCKPT_DISABLE` switches ckpt off."""
+    return os.environ.get("PYCKPT_DISABLE", "0") not in {"", "0"}
 
 
 def default_name(qualname: str) -> str:

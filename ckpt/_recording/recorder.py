@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quote
 from types import CodeType, FrameType, TracebackType
@@ -26,9 +28,9 @@ from ckpt._model.tags import tags_json
 from ckpt._recording import events
 from ckpt._recording.endings import below, is_failure, is_outermost
 from ckpt._recording.given import Given, bound_arguments, keep_plain_values, named
-from ckpt._recording.ground import Ground, ground, warn
-from ckpt._recording.options import Options, default_name
-from ckpt._recording.tracebacks import Extent, Recorded, Walk, read
+from ckpt._recording.ground import Ground, ground, say, warn
+from ckpt._recording.options import Options, default_name, is_disabled
+from ckpt._recording.tracebacks import Extent, Recorded, Walk, own, read
 from ckpt._recording.variables import variables_of
 from ckpt._recording.wording import described_json, give_reasons
 
@@ -95,34 +97,44 @@ class Recorder:
 
     def failed(self, error: BaseException) -> Recorded | None:
         """Record a failure in on-error mode; return what identifies the capture, None when there is nothing to record."""
-        frame = sys._getframe(1)
-        if switch.on or not is_outermost(frame) or not is_failure(error):
+        try:
+            frame = sys._getframe(1)
+            if switch.on or not is_outermost(frame) or not is_failure(error):
+                return None
+            return self._fenced(self._record_failed, error, frame, None)
+        except RecursionError:  # not even the fence fits on the stack any more; so in the three below
             return None
-        return self._fenced(self._record_failed, error, frame, None)
 
     def entered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         """Record a call before its body can change the arguments; None when this call is not recorded."""
-        if switch.on or not is_outermost(sys._getframe(1)):
+        try:
+            if switch.on or not is_outermost(sys._getframe(1)):
+                return None
+            if self.options.active is not True and not self._fenced(self._is_active, args, kwargs):
+                return None
+            return self._fenced(self._record_entry, args, kwargs)
+        except RecursionError:
             return None
-        if self.options.active is not True and not self._fenced(self._is_active, args, kwargs):
-            return None
-        return self._fenced(self._record_entry, args, kwargs)
 
     def returned(self, call: Call | None, value: object) -> None:
         """Complete the record of a call that returned."""
-        if call is not None:
-            self._fenced(self._record_return, call, value)
+        with suppress(RecursionError):
+            if call is not None:
+                self._fenced(self._record_return, call, value)
 
     def ended(self, call: Call | None, error: BaseException) -> Recorded | None:
         """Complete the record of a call that raised; return what identifies the capture of a failure."""
-        if switch.on:
+        try:
+            if switch.on:
+                return None
+            if not is_failure(error):
+                return self._fenced(self._record_left, call, error) if call is not None else None
+            frame = sys._getframe(1)
+            if call is None and not (self.options.on_error and is_outermost(frame)):
+                return None
+            return self._fenced(self._record_failed, error, frame, call) or self._fenced(self._record_bare, error, call)
+        except RecursionError:
             return None
-        if not is_failure(error):
-            return self._fenced(self._record_left, call, error) if call is not None else None
-        frame = sys._getframe(1)
-        if call is None and not (self.options.on_error and is_outermost(frame)):
-            return None
-        return self._fenced(self._record_failed, error, frame, call)
 
     def handled(self, error: BaseException) -> str | None:
         """Record an exception that the program handles itself, from its whole traceback; return the capture's id."""
@@ -139,7 +151,10 @@ class Recorder:
         try:
             return work(*args, nested)
         except RecursionError:
-            return _on_fresh_stack(work, (*args, nested), self._lost)
+            try:
+                return on_fresh_stack(work, (*args, nested), self._lost)
+            except RuntimeError:  # no thread is to be had, or not even this fits on the stack
+                return None
         except BaseException as trouble:
             if belongs_to_program(trouble):
                 raise
@@ -174,7 +189,7 @@ class Recorder:
         if encoded.lost or nested:
             give_reasons(texts, (*positional, *kwargs.values()) if nested else values, encoded.lost)
         manifest = events.entry_manifest(texts)
-        shared, names = self._shared(here)
+        shared, names = self._shared(here, nested=nested)
         placed = events.place(here.objects, encoded, manifest)
         now = time.time()
         fields = f'{self._head},"time":{now:.6f},"tags":{tags_json()},{names},{placed.fields}'
@@ -209,12 +224,23 @@ class Recorder:
         if here is None:
             return None
         if not self.options.on_error:
-            return self._write(here, _Failure(error, None, Given(None, [], {}, self._code), call), nested=nested)
+            return self._record_bare(error, call, nested)
         given = Given.of(self._unimportable(), frame)
-        return self._write(here, _Failure(error, below(error.__traceback__, frame), given, call, frame.f_back), nested=nested)
+        return self._write(
+            here,
+            _Failure(error, below(own(error, "__traceback__"), frame), given, call, frame.f_back),
+            nested=nested,
+        )
+
+    def _record_bare(self, error: BaseException, call: Call | None, nested: bool) -> Recorded | None:
+        """Say at least that a call failed, when its frames could not be recorded."""
+        here = self._ground_of(call) if call is not None else None
+        if here is None:
+            return None
+        return self._write(here, _Failure(error, None, Given(None, [], {}, self._code), call), nested=nested)
 
     def _record_handled(self, error: BaseException, nested: bool) -> Recorded | None:
-        here, start = ground(), error.__traceback__
+        here, start = ground(), own(error, "__traceback__")
         if here is None:
             return None
         held = ([], {}) if start is None else bound_arguments(start.tb_frame.f_code, variables_of(start.tb_frame))
@@ -235,7 +261,7 @@ class Recorder:
         manifest = events.failure_manifest(walk, arguments[0][0], [texts for texts, _ in arguments[1:]])
         sources = [code["source"] for code in walk.codes if "source" in code]
         placed = events.place(here.objects, encoded, manifest, sources, sync=True)
-        return self._commit(here, failure, walk, placed)
+        return self._commit(here, failure, walk, placed, nested=nested)
 
     def _encode_failure(self, here: Ground, walk: Walk, calls: Sequence[Given], *, nested: bool) -> Encoded:
         root = calls[0].root() | {
@@ -249,8 +275,8 @@ class Recorder:
             containers += [call.args, call.kwargs]
         return self._encode(here, root, containers, nested=nested, chain=tuple(walk.exceptions))
 
-    def _commit(self, here: Ground, failure: _Failure, walk: Walk, placed: events.Placed) -> Recorded:
-        shared, names = self._shared(here)
+    def _commit(self, here: Ground, failure: _Failure, walk: Walk, placed: events.Placed, *, nested: bool) -> Recorded:
+        shared, names = self._shared(here, nested=nested)
         call = failure.call
         id, times = os.urandom(8).hex(), f'"time":{time.time():.6f}'
         if call is not None:
@@ -260,8 +286,8 @@ class Recorder:
         views = [(found.capture.id, found.capture.body(placed.fields, (found.exception, found.entry))) for found in walk.inner]
         keep = (id, self._failed_group, self.options.keep)
         here.journal.append(recorded.body(placed.fields, None), placed.parts, keep=keep, shared=shared, views=views, sync=True)
-        if os.environ.get("PYCKPT_VERBOSE", "0") not in {"", "0"} and sys.stderr is not None:
-            sys.stderr.write(f"ckpt debug {self.name}\n")
+        if os.environ.get("PYCKPT_VERBOSE", "0") not in {"", "0"}:
+            say(f"ckpt debug {self.name}")
         return recorded
 
     def _encode(
@@ -292,12 +318,12 @@ class Recorder:
         """Whether the function must go with each call: it has variables of its own, and is not found by name."""
         return getattr(self._function, "__closure__", None) is not None and not self._is_found_by_name()
 
-    def _shared(self, here: Ground) -> tuple[list[str], str]:
+    def _shared(self, here: Ground, *, nested: bool = False) -> tuple[list[str], str]:
         """Return the names of the records this capture relies on, and the fields of its body that name them."""
         process = here.process()
-        if self._kept_function[0] is not here:
+        if self._kept_function[0] is not here and not nested:
             self._kept_function = (here, self._keep_function(here))
-        function = self._kept_function[1]
+        function = self._kept_function[1] if self._kept_function[0] is here else ""
         if not function:
             return [process], f'"process":"{process}"'
         return [process, function], f'"process":"{process}","function":"{function}"'
@@ -306,7 +332,7 @@ class Recorder:
         function = self._unimportable()
         if function is None:
             return ""
-        encoded = encode({"function": function}, [], Limits(max_bytes=self.options.max_bytes))
+        encoded = encode({"function": function}, [], Limits(max_bytes=self.options.max_bytes, exclude=self.options.exclude))
         return "" if encoded.buffers else here.journal.share("function", encoded.stream)
 
 
@@ -321,25 +347,29 @@ def capture_exception(exc: BaseException | None = None, name: str | None = None)
     Raises `UsageError` for a name that cannot be one.
     """
     options = Options(name=name)
+    if is_disabled():
+        return None
     error = exc if exc is not None else sys.exception()
     if error is None:
         warn("capture_exception() was called where no exception is being handled; nothing is captured.")
         return None
-    frame = error.__traceback__.tb_frame if error.__traceback__ is not None else sys._getframe(1)
+    start = own(error, "__traceback__")
+    frame = start.tb_frame if start is not None else sys._getframe(1)
     module = frame.f_globals.get("__name__")
     return Recorder(None, options, frame.f_code, module if type(module) is str else "").handled(error)
 
 
-def _on_fresh_stack(work: Callable[..., T], args: tuple[Any, ...], lost: Callable[[BaseException], None]) -> T | None:
+def on_fresh_stack(work: Callable[..., T], args: tuple[Any, ...], lost: Callable[[BaseException], None]) -> T | None:
     """Return what `work` makes on a thread of its own, which begins with a whole stack; for a program that is deep in a recursion."""
     result: list[T] = []
+    context = copy_context()  # the tags
     done = _thread.allocate_lock()
     done.acquire()
 
     def run() -> None:
         _this_thread.busy = True
         try:
-            result.append(work(*args))
+            result.append(context.run(work, *args))
         except BaseException as trouble:  # on a thread of ours: signals go to the main thread
             lost(trouble)
         finally:

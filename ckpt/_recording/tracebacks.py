@@ -125,7 +125,7 @@ def read(
     reader = _Reader(source_of, extent)
     reader.number_all(error)
     for index, exception in enumerate(reader.walk.exceptions):
-        reader.read_exception(index, exception, start if index == 0 else exception.__traceback__)
+        reader.read_exception(index, exception, start if index == 0 else own(exception, "__traceback__"))
         reader.keep_similar_names(exception)
     reader.read_callers(above)
     reader.walk.others = alive(reader.code_of)
@@ -162,16 +162,20 @@ class _Reader:
                 continue
             self._numbers[id(current)] = len(self.walk.exceptions)
             self.walk.exceptions.append(current)
-            waiting += [linked for linked in (current.__cause__, current.__context__) if linked is not None]
+            waiting += [linked for linked in (own(current, "__cause__"), own(current, "__context__")) if linked is not None]
             waiting += _members(current)
 
     def read_exception(self, index: int, error: BaseException, start: TracebackType | None) -> None:
-        raised: Json = {"type": type_name(type(error)), "text": exception_text(error), "suppress_context": error.__suppress_context__}
-        notes = vars(error).get("__notes__")
+        raised: Json = {
+            "type": type_name(type(error)),
+            "text": exception_text(error),
+            "suppress_context": own(error, "__suppress_context__"),
+        }
+        notes = own(error, "__dict__").get("__notes__")
         if type(notes) is list:
             raised["notes"] = [note if type(note) is str else describe(note)["text"] for note in notes]
-        raised["cause"] = self._number(error.__cause__)
-        raised["context"] = self._number(error.__context__)
+        raised["cause"] = self._number(own(error, "__cause__"))
+        raised["context"] = self._number(own(error, "__context__"))
         raised["members"] = [number for member in _members(error) if (number := self._number(member)) is not None]
         raised |= self._read_traceback(index, start)
         self.walk.raised.append(raised)
@@ -287,12 +291,13 @@ class _Reader:
 
     def keep_similar_names(self, error: BaseException) -> None:
         """Keep the globals among which Python looks for a "Did you mean" when a name is not found."""
-        if not isinstance(error, NameError) or type(error.name) is not str or not self._save_locals:
+        wanted = vars(NameError)["name"].__get__(error) if issubclass(type(error), NameError) else None
+        if type(wanted) is not str or not self._save_locals:
             return
         last = _last_frame(error)
         number = self._globals.get(id(last.f_globals)) if last is not None else None
         if last is not None and number is not None:
-            for name in get_close_matches(error.name, [name for name in last.f_globals if type(name) is str]):
+            for name in get_close_matches(wanted, [name for name in last.f_globals if type(name) is str]):
                 value = last.f_globals[name]
                 self.walk.globals[number].setdefault(name, module_reference(value) if type(value) is ModuleType else value)
 
@@ -316,8 +321,13 @@ class _Reader:
         return self._positions[key]
 
 
+def own(error: BaseException, name: str) -> Any:
+    """Return what an exception holds, past properties and `__getattribute__` of its class."""
+    return vars(BaseException)[name].__get__(error)
+
+
 def _members(error: BaseException) -> tuple[BaseException, ...]:
-    return BaseExceptionGroup.exceptions.__get__(error) if isinstance(error, BaseExceptionGroup) else ()
+    return BaseExceptionGroup.exceptions.__get__(error) if issubclass(type(error), BaseExceptionGroup) else ()
 
 
 def _entries(start: TracebackType | None) -> Iterator[TracebackType]:
@@ -328,7 +338,7 @@ def _entries(start: TracebackType | None) -> Iterator[TracebackType]:
 
 def _last_frame(error: BaseException) -> FrameType | None:
     last = None
-    for entry in _entries(error.__traceback__):
+    for entry in _entries(own(error, "__traceback__")):
         last = entry.tb_frame
     return last
 

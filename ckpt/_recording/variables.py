@@ -18,7 +18,8 @@ def variables_of(frame: FrameType) -> dict[str, Any]:
     of them holds: it is emptied, unless the program has it too (it called `locals()`).
     """
     held = frame.f_locals
-    copy = dict(held)
+    # The body of a class may have a dict of its own making, whose methods are the program's.
+    copy = dict(dict.items(held)) if issubclass(type(held), dict) else dict(held)
     if type(held) is dict and frame.f_code.co_flags & _OPTIMIZED and sys.getrefcount(held) == _OURS_ALONE:
         held.clear()
     return copy

@@ -112,7 +112,8 @@ def project_files(capture: Capture) -> list[str]:
 def missing_files(capture: Capture, error: BaseException | None) -> list[str]:
     """Return the files that would be the modules which `error` says are not there, in each directory the project is imported from."""
     names = {each.name for each in verdicts.related(error) if isinstance(each, ModuleNotFoundError) and each.name}
-    roots = [entry for entry in import_entries(capture.process) if is_project(os.path.join(entry, "module.py"))]
+    entries = dict.fromkeys([*capture.project.roots(), *import_entries(capture.process)])
+    roots = [entry for entry in entries if is_project(os.path.join(entry, "module.py"))]
     return [os.path.join(root, *name.split("."), *end) + ".py" for root in roots for name in sorted(names) for end in ((), ("__init__",))]
 
 

@@ -121,7 +121,7 @@ class _Test:
             yield ""
         if root is not None:
             place = os.path.relpath(root, os.path.dirname(self._path))
-            yield f'sys.path.insert(0, str((Path(__file__).parent / {_quoted(place)}).resolve()))'
+            yield f"sys.path.insert(0, str((Path(__file__).parent / {_quoted(place)}).resolve()))"
             yield ""
         behind = "  # noqa: E402" if root is not None else ""
         modules = {self._named.module} if self._named is not None else set()

@@ -160,10 +160,9 @@ def _difference(capture: Capture, error: BaseException) -> str:
     manifest, raised = then
     if raised.type.removeprefix("__main__.") != type_name(type(error)).removeprefix("__main__."):
         return f"{raised.type} then, {type_name(type(error))} now: {exception_text(error)}"
-    if differs := _other_members(manifest, raised, error):
+    differs = _other_members(manifest, raised, error)
+    if differs or isinstance(error, RecursionError):  # where the limit is met depends on how deep the caller was
         return differs
-    if isinstance(error, RecursionError):  # where the limit is met depends on how deep the caller was
-        return ""
     before, now = _place_then(capture, manifest, raised), _place_now(error, capture.process.get("files") or {})
     if before[0] != now[0]:
         return f"raised in {before[0] or '?'} then, in {now[0] or '?'} now: {exception_text(error)}"

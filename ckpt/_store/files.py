@@ -116,8 +116,10 @@ def is_held(path: str) -> bool | None:
     """
     try:
         descriptor, _ = open_file(path)
-    except (OSError, DamagedError):
+    except FileNotFoundError:
         return False
+    except (OSError, DamagedError):  # too many files are open, or it is none: nobody may take it for dead
+        return None
     try:
         free = try_lock(descriptor, shared=True)
         return None if free is None else not free

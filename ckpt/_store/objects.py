@@ -45,7 +45,7 @@ class Objects:
         written: str | None = None
         try:
             while True:
-                if self._freshen(name):
+                if self.freshen(name):
                     if self._is_same(name, view):
                         return name
                 else:
@@ -64,7 +64,7 @@ class Objects:
     def put_text(self, data: bytes, *, sync: bool = False) -> str:
         """Keep `data` under the SHA-256 of its content, and return its name."""
         name = f"t-{hashlib.sha256(data).hexdigest()}"
-        if self._is_whole(name, len(data)) and self._freshen(name):
+        if self._is_whole(name, len(data)) and self.freshen(name):
             return name
         writer = self.writer()
         try:
@@ -155,7 +155,7 @@ class Objects:
         except FileNotFoundError:
             raise DamagedError(f"The object {name!r} is missing.", hint="ckpt info") from None
 
-    def _freshen(self, name: str) -> bool:
+    def freshen(self, name: str) -> bool:
         """Return whether the object is there; if so it counts as used just now."""
         try:
             os.utime(os.path.join(self.path, name), follow_symlinks=False)

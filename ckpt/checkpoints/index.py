@@ -13,6 +13,9 @@ from ckpt.errors import TagError
 
 TagPair = tuple[str, str | None]
 
+#: The columns beside those of the tags.
+FIELDS = frozenset({"prefixes", "checkpoint_name", "checkpoint_path"})
+
 
 class Level(NamedTuple):
     """A directory: what the levels of its path below the indexed one say."""
@@ -39,16 +42,15 @@ class Shared:
     @cached_property
     def columns(self) -> list[str]:
         """The names of the columns, asked for when all files are known."""
-        tags = [name for name in self.names if name not in {"prefixes", "checkpoint_name", "checkpoint_path"}]
-        return ["prefixes", "checkpoint_name", *tags, "checkpoint_path"]
+        return ["prefixes", "checkpoint_name", *(name for name in self.names if name not in FIELDS), "checkpoint_path"]
 
 
-class IndexEntry(Mapping[str, Any]):
+class IndexEntry(dict[str, Any]):
     """One file: where it lies, and what its path says of it.
 
-    Each tag is an attribute as well, its value a text (None for a tag without one), unless a field or method has its name. A tag that
-    occurs several times raises `TagError`, and so does one that is not there. As a mapping, an entry is a row of a table: prefixes, name,
-    tags, path, with None for tags that only other files of the index have.
+    Each tag is an attribute as well, its value a text (None for a tag without one), unless a field or a method has its name. A tag that
+    occurs several times raises `TagError`, and so does one that is not there. As a dict, an entry is a row of a table: prefixes, name,
+    tags, path, with None for tags that only other files of the index have. (pandas and polars keep the order of columns only for dicts.)
     """
 
     __slots__ = ("_shared", "checkpoint_name", "checkpoint_path", "prefixes", "tags")
@@ -63,11 +65,16 @@ class IndexEntry(Mapping[str, Any]):
     tags: tuple[TagPair, ...]
 
     def __init__(self, name: str, level: Level, shared: Shared) -> None:
-        self.checkpoint_path = level.path + name
-        stem = name[: name.find(".", 1)] if "." in name[1:] else name
-        self.checkpoint_name = decoded(stem)
-        _, self.prefixes, self.tags = level
+        path, self.prefixes, self.tags = level
+        self.checkpoint_path = path + name
+        self.checkpoint_name = decoded(name[: name.find(".", 1)] if "." in name[1:] else name)
         self._shared = shared
+        super().__init__(dict.fromkeys(shared.columns))
+        self.update(self.tags)
+        self.update(prefixes=self.prefixes, checkpoint_name=self.checkpoint_name, checkpoint_path=self.checkpoint_path)
+        if len(dict(self.tags)) < len(self.tags):
+            for repeated in self._repeated():
+                del self[repeated]
 
     @property
     def checkpoint_fullname(self) -> str:
@@ -79,37 +86,46 @@ class IndexEntry(Mapping[str, Any]):
         """What opens a remote file."""
         return self._shared.options
 
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the columns; raise `TagError` when a tag occurs several times, since a row has one value for each."""
+        for repeated in self._repeated():
+            self._value(repeated)
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        """Return the names of the columns; raises as iterating over them does."""
+        iter(self)
+        return super().keys()
+
     def __getattr__(self, name: str) -> str | None:
         if name.startswith("__") or name in IndexEntry.__slots__:
             raise AttributeError(name)  # somebody probes, or the entry is just being made
         return self._value(name)
 
+    def __missing__(self, name: str) -> str | None:
+        if name in self._repeated():
+            return self._value(name)
+        raise KeyError(name)
+
     def __dir__(self) -> Iterable[str]:
         return [*super().__dir__(), *(name for name, _ in self.tags)]
 
-    def __getitem__(self, name: str) -> Any:
-        if name in {"prefixes", "checkpoint_name", "checkpoint_path"}:
-            return getattr(self, name)
-        if name not in self._shared.names:
-            raise KeyError(name)
-        return self._value(name) if any(name == found for found, _ in self.tags) else None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shared.columns)
-
-    def __len__(self) -> int:
-        return len(self._shared.columns)
-
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, IndexEntry):
-            return NotImplemented
-        return self.checkpoint_path == other.checkpoint_path
+        return isinstance(other, IndexEntry) and self.checkpoint_path == other.checkpoint_path
 
-    def __hash__(self) -> int:
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:  # type: ignore[override]
         return hash(self.checkpoint_path)
 
     def __repr__(self) -> str:
         return f"IndexEntry({self.checkpoint_path!r})"
+
+    def _repeated(self) -> list[str]:
+        """Return the tags that occur several times and are no field."""
+        names = [name for name, _ in self.tags]
+        return [name for name in dict.fromkeys(names) if names.count(name) > 1 and name not in FIELDS]
 
     def _value(self, name: str) -> str | None:
         found = [value for each, value in self.tags if each == name]
@@ -166,7 +182,8 @@ class Index:
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the table column by column. Raises `TagError` where a tag occurs several times on one file."""
-        return {name: [entry[name] for entry in self] for name in self._shared.columns}
+        entries = list(self)
+        return {name: [entry[name] for entry in entries] for name in self._shared.columns}
 
     # Neither a list nor a `Sequence`: polars makes a table of such rows from the first hundred, and loses tags that come later.
 

@@ -16,7 +16,15 @@ _NOT_FOUND = re.compile(r"\*\*\* NameError: name '\w+' is not defined\n?")
 _STAND_IN = re.compile(r"<placeholder for [^<>]*(?:<[^<>]*>)?[^<>]*>|<list_iterator object[^<>]*>")
 
 #: What is asked for by a name that no code in the frames names; the capture does not have it.
-UNNAMED = {("context_manager", "p log"), ("captured_lambda", "p double")}
+UNNAMED = {
+    ("context_manager", "p log"),
+    ("captured_lambda", "p double"),
+    *(("partial_object", f"{command} job") for command in ("whatis", "source", "display")),
+}
+#: What pdb itself puts into the globals of the frame, from Python 3.12 on; in a capture those are not the dict that `exec` was given.
+_OF_PDB = re.compile(r",\s+'__pdb_convenience_variables': \{[^{}]*\}")
+#: An entry of a stack, again and again: how deep a recursion gets depends on what stands above it.
+_AGAIN = re.compile(r"^((?:[> ] ).*\n-> .*\n)\1+", re.MULTILINE)
 #: What every prompt must find, whether the live one does or not.
 FOUND = {
     "p [fresh for _ in range(2)]": "[5, 5]",
@@ -70,8 +78,14 @@ class Sessions:
         return _ADDRESS.sub("0x", (self.folder / name).read_text()).split("(Pdb) ")
 
     def _is_same(self, pair: Answer) -> bool:
+        if pair.command in FOUND and _NOT_FOUND.fullmatch(pair.ours):
+            return False  # also where the live prompt does not find it either
         if "#! other callers" in self.text or "#! handled" in self.text:
             return self._from_captured(pair.live) == self._from_captured(pair.ours)
+        if "#! other depth" in self.text and pair.command not in FOUND:
+            return _AGAIN.sub(r"\1", self._masked(pair.live)) == _AGAIN.sub(r"\1", self._masked(pair.ours))
+        if pair.command in ("p locals()", "pp locals()"):
+            return _OF_PDB.sub("", pair.live) == _OF_PDB.sub("", pair.ours)
         return pair.live == pair.ours
 
     def _from_captured(self, answer: str) -> str:
@@ -83,7 +97,7 @@ class Sessions:
         if _NOT_FOUND.fullmatch(pair.live):  # better than live: a scope typed at the prompt sees the frame's variables
             return pair.ours.rstrip("\n") == FOUND[pair.command] if pair.command in FOUND else not _NOT_FOUND.fullmatch(pair.ours)
         if (self.folder.name, pair.command) in UNNAMED:
-            return _NOT_FOUND.fullmatch(pair.ours) is not None
+            return re.search(r"NameError: name '\w+' is not defined", pair.ours) is not None
         return _is_but_for_stand_ins(pair.live, pair.ours)
 
 

@@ -26,7 +26,7 @@ import ckpt
 FRAMES, AT_A_TIME = 3, 2
 
 #: What is asked in each frame.
-LOOK = ("l", "a", "p list(locals())", "p locals()")
+LOOK = ("l", "a", "p list(locals())", "p locals()", "pp locals()", "whatis job", "source job", "display job")
 #: What is asked then: a new name, in every scope that a prompt can have; and whether it is there after the frame was left.
 MEND = (
     "!fresh = 5",
@@ -126,12 +126,11 @@ def commands(text: str, depth: int, *, is_cut: bool) -> list[str]:
     own = [line.removeprefix("#> ") for line in lines if line.startswith("#> ")]
     if sys.version_info < (3, 13):
         own = [command for command in own if not command.startswith("exceptions")]
-    look = [each for each in LOOK if "#! names only" not in lines or each != "p locals()"]
     up = min(depth - 1, FRAMES)
-    common = ["w", "ll", *look, *["u", *look] * up, *["d"] * up]
-    if "#! short" in lines:
-        return own
-    return [*common, *own, *MEND, *((*MOVE, *MEND) if depth > 1 or not is_cut else ()), *LAST]
+    common = ["w", "ll", *LOOK, *["u", *LOOK] * up, *["d"] * up]
+    without = [line.removeprefix("#! without ") for line in lines if line.startswith("#! without ")]
+    wanted = [*common, *own, *MEND, *((*MOVE, *MEND) if depth > 1 or not is_cut else ()), *LAST]
+    return [command for command in wanted if command not in without]
 
 
 def ask(folder: Path, wanted: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ def job(count):
         handled.extend(group.exceptions)
 
 
-#! short
+#! without l
+#! without ll
 #> p handled
 #> p count
 job(2)

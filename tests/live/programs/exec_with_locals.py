@@ -9,7 +9,6 @@ def job(text):
     return inner
 
 
-#! names only
 #> p {name: value for name, value in locals().items() if name[0] != "_"}
 #> p start
 #> p limit

@@ -10,7 +10,6 @@ def job(text):
     return json.loads(text), size
 
 
-#! names only
 #> p s
 #> p end
 #> u

@@ -14,7 +14,6 @@ def job(start):
     return sink(kept)
 
 
-#! short
 #! other depth
 #> p level > 100
 #> u

@@ -18,7 +18,6 @@ async def job(count):
 
 
 #! other callers
-#! names only
 #> u
 #> p wanted
 #> p number

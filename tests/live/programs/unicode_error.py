@@ -9,5 +9,4 @@ def job(data):
 
 
 #> p data
-#! names only
 job("grün".encode())
