@@ -31,6 +31,8 @@ class CkptError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # where Python prints the error, and not the command line
 
 
 class UsageError(CkptError):

@@ -719,7 +719,7 @@ def test_the_shell_after_a_failure_is_in_the_captured_function(looker: Person) -
 
 def test_run_and_then_a_shell(looker: Person) -> None:
     """`run --shell` opens on what the replay left: its variables when it raised, `result` when it returned."""
-    failed = looker.ckpt("run", "--shell", typed="total + 41\n")
+    failed = looker.ckpt("run", "--shell", "mean", typed="total + 41\n")
     assert failed.code == 1
     assert "42" in failed.out
     passed = looker.ckpt("run", "--shell", "mean~1", typed="result['mean'] + 40\n")

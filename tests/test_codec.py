@@ -829,6 +829,19 @@ def test_a_deep_list_is_whole_after_loading() -> None:
     assert (value, depth) == ("end", DEPTH)
 
 
+def test_at_the_end_of_the_stack_it_is_the_recorders_trouble() -> None:
+    """Who calls there has to find a fresh stack; nothing is made a placeholder for want of room."""
+
+    def descend() -> Any:
+        try:
+            return descend()
+        except RecursionError:
+            return encoded_of({"args": [{"a": [[[[[1]]]]]}, threading.Lock(), [Node([Node([1])])]]})
+
+    with pytest.raises(RecursionError):
+        descend()
+
+
 # Size
 
 

@@ -78,8 +78,7 @@ def _table(rows: list[list[str]]) -> Table:
     from rich.text import Text
 
     made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in COLUMNS:
-        made.add_column(column, no_wrap=True, overflow="ellipsis", min_width=12 if column == COLUMNS[-1] else None)
+    report.add_columns(made, COLUMNS, rows, screen.width())
     for row in rows:
         made.add_row(*(Text(cell, _STYLES.get(cell, "red") if place == COLUMNS.index("verdict") else "") for place, cell in enumerate(row)))
     return made

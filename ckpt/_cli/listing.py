@@ -80,6 +80,6 @@ def plain_listing(arguments: Sequence[str]) -> Listing | None:
 
 def _tell_rows(cells: list[list[str]]) -> None:
     if screen.is_terminal() and len(cells) <= report.TABLE_LIMIT:
-        screen.show(report.table(cells))
+        screen.show(report.table(cells, screen.width()))
     else:
         screen.write(report.plain(cells))

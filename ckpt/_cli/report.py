@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Characters of an id that a list shows; any unique beginning names the capture.
 ID_LENGTH = 8
+#: A terminal with fewer columns than this shows fewer of a list.
+ROOMY = 100
 COLUMNS = ("id", "name", "status", "when", "age", "duration", "exception or returned")
 #: A table of rich's costs a tenth of a millisecond for each cell: longer lists stay plain.
 TABLE_LIMIT = 500
@@ -64,17 +66,27 @@ def plain(cells: Sequence[Sequence[str]], columns: Sequence[str] = COLUMNS) -> s
     return "\n".join(form.format(*row).rstrip() for row in everything)
 
 
-def table(cells: Sequence[Sequence[str]]) -> Table:
-    """Return rows as a table for a terminal; only the last column may be cut."""
+def table(cells: Sequence[Sequence[str]], width: int = ROOMY) -> Table:
+    """Return rows as a table for a terminal of `width` columns; a narrow one goes without the age, and only the last column may be cut."""
     from rich.table import Table
     from rich.text import Text
 
     made = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in COLUMNS:
-        made.add_column(column, no_wrap=True, overflow="ellipsis", min_width=12 if column == COLUMNS[-1] else None)
+    shown = [place for place, name in enumerate(COLUMNS) if width >= ROOMY or name != "age"]
+    add_columns(made, [COLUMNS[place] for place in shown], [[row[place] for place in shown] for row in cells], width)
     for row in cells:
-        made.add_row(*(Text(cell, _STYLES.get(cell, "") if place == COLUMNS.index("status") else "") for place, cell in enumerate(row)))
+        made.add_row(*(Text(row[place], _STYLES.get(row[place], "") if COLUMNS[place] == "status" else "") for place in shown))
     return made
+
+
+def add_columns(made: Table, names: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> None:
+    """Give a table its columns. However narrow the terminal is, the last is cut first: the others are what the next command needs."""
+    room = width
+    for place, name in enumerate(names[:-1]):
+        taken = max([len(name), *(len(row[place]) for row in cells)])
+        room -= taken + 2
+        made.add_column(name, no_wrap=True, overflow="ellipsis", width=taken)
+    made.add_column(names[-1], no_wrap=True, overflow="ellipsis", max_width=max(8, room - 2))
 
 
 def outcome(header: Header) -> str:

@@ -6,6 +6,7 @@ Both take any text: what the encoding of a stream cannot say is written as a bac
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -109,3 +110,8 @@ def _put(stream: TextIO | None, text: str) -> None:
     encoding = stream.encoding or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     stream.flush()
+
+
+def width() -> int:
+    """Return how many columns the terminal has; 80 where that cannot be told."""
+    return shutil.get_terminal_size().columns

@@ -21,11 +21,13 @@ from ckpt._model.fitting import Container, leave_out_all, leave_out_largest, lea
 from ckpt._model.interrupts import belongs_to_program, let_pass
 from ckpt._model.loading import Surroundings, load
 from ckpt._model.placeholder import Placeholder
-from ckpt._model.reducing import RobustPickler
+from ckpt._model.reducing import RobustPickler, has_room
 from ckpt._model.referring import PlainWays
 from ckpt._model.sinks import BUFFER_THRESHOLD, SPILL_THRESHOLD, NeedsCareError, Sink, Spill, SpillError, TooLargeError
 from ckpt._model.thorough import LeftOut, ThoroughPickler
 
+#: Calls that the pickler of last resort needs room for.
+_NEEDED = 250
 #: How often values are measured, and the largest left out, before all of them are.
 _ROUNDS = 4
 
@@ -60,8 +62,8 @@ def encode(root: object, containers: Sequence[Container], limits: Limits, *, cha
 
     `containers` are the dicts and lists inside `root` that the caller made for this call, whose items are the program's values: those are
     left out where nothing less helps, and placeholders are put in their places. Exceptions, those of `chain` and all others, are kept
-    with cause, context and all state, whatever their own reducers do. Raises nothing but what belongs to the program, and what
-    `open_spill` or its file raises.
+    with cause, context and all state, whatever their own reducers do. Raises nothing but what belongs to the program, what
+    `open_spill` or its file raises, and RecursionError where the program has left no room on the stack.
     """
     try:
         return _encode(root, containers, limits)
@@ -76,6 +78,8 @@ def _encode(root: object, containers: Sequence[Container], limits: Limits) -> En
         raise
     except Exception as error:
         let_pass(error)
+        if isinstance(error, RecursionError) and not has_room(_NEEDED):
+            raise
         is_too_large = isinstance(error, TooLargeError)
     left_out: LeftOut = {}
     found = _encode_without(root, containers, limits, left_out, is_too_large=is_too_large)
@@ -99,6 +103,8 @@ def _climb(root: object, limits: Limits) -> Encoded:
         except Exception as error:
             let_pass(error)
             is_deep = isinstance(error, RecursionError)
+            if is_deep and not has_room(_NEEDED):
+                raise
     return _dump_thoroughly(root, limits, {}, is_deep=is_deep)
 
 

@@ -18,7 +18,7 @@ _LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 def describe(value: object, name: str = "") -> Json:
-    """Return the JSON form of a `record.Value` for `value`. Never raises."""
+    """Return the JSON form of a `record.Value` for `value`. Raises nothing but RecursionError, at the end of the stack."""
     kind = type(value)
     try:
         found = EXACT.get(kind) if type(kind) is type else None
@@ -27,6 +27,8 @@ def describe(value: object, name: str = "") -> Json:
         described: Json = {"name": name, "type": typed, "text": text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT]}
         if measure is not None:
             described.update(measure(value))
+    except RecursionError:  # ours goes no deeper than `DEPTH_LIMIT`
+        raise
     except Exception as error:  # another thread changed it, or its parts are not what they have to be
         return {"name": name, "type": type_name(kind), "text": f"<cannot be described: {name_of(type(error))}>"}
     return described

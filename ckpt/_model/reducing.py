@@ -72,7 +72,7 @@ class RobustPickler(pickle.Pickler):
                 way = self._ways[kind] = self._choose(kind)
             return way(self, obj)
         except RecursionError as error:  # of a deep structure, or of the reducer itself
-            if not _has_room():
+            if not has_room():
                 raise
             return self._give_up(obj, _reason(error))
         except BaseException as error:
@@ -190,11 +190,10 @@ def _reduce_past_getattr(pickler: object, obj: Any) -> Any:
     return reduce_past_getattr(obj)
 
 
-def _has_room(levels: int = _ROOM) -> bool:
-    """Whether the stack, that of Python and that of C code, still has room for many more calls."""
+def has_room(levels: int = _ROOM) -> bool:
+    """Whether the stack, that of Python and that of C code, still has room for so many more calls."""
     try:
-        repr(_NESTED)
-        return levels == 0 or _has_room(levels - 1)
+        return has_room(levels - 1) if levels else bool(repr(_NESTED))
     except RecursionError:
         return False
 
@@ -223,4 +222,4 @@ _SPECIAL: dict[type, Way] = {
 #: What cloudpickle knows to reduce: descriptors, views of dicts, type variables and the like.
 _REGISTERED: dict[type, Callable[[Any], Any]] = cloudpickle.Pickler._dispatch_table  # noqa: SLF001
 
-__all__ = ["MAIN_NAMES", "RobustPickler", "has_default_reduction", "is_importable", "module_reference"]
+__all__ = ["MAIN_NAMES", "RobustPickler", "has_default_reduction", "has_room", "is_importable", "module_reference"]

@@ -51,6 +51,8 @@ def write_test(capture: Capture, path: str, *, expect_failure: bool = False, rep
     can make the call.
     """
     path = os.path.abspath(path)
+    if os.path.isdir(path):
+        raise UsageError(f"{path!r} is a directory.", hint=f"name the file: -o {os.path.join(path, 'test_NAME.py')}")
     if os.path.exists(path) and not replace:
         raise UsageError(f"{path!r} exists.", hint="--force replaces it")
     test = _Test(capture, path, expect_failure=expect_failure)

@@ -333,8 +333,8 @@ class Capture:
         return [f"captured on Python {self.process.get('python', '?')}, opened on {platform.python_version()}"]
 
     def _source_notes(self) -> list[str]:
-        changed = [file for file, read in self._texts().items() if _text_on_disk(file) != read()]
-        return [f"{file} has changed since: the captured source is shown" for file in changed]
+        changed = [file for file, read in self._texts().items() if not file.startswith("<") and _text_on_disk(file) != read()]
+        return [f"{file} has changed since the capture" for file in changed]
 
     def _placeholder_notes(self) -> list[str]:
         moment = self.stored.entry or self.stored.failure
