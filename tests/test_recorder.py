@@ -807,3 +807,36 @@ def test_tags_come_along_to_a_fresh_stack(store: Store) -> None:
         near_the_end_of_the_stack(fails)
 
     assert [captured["tags"] for captured in ckpt.captures()] == [[["run", 1]]]
+
+
+def test_a_store_is_kept_within_its_quota(store: Store) -> None:
+    """The oldest calls that returned go first, failures stay."""
+
+    @ckpt.ckpt(name="take")
+    def take(n: int, data: bytes) -> float:
+        return 1 / n
+
+    with pytest.raises(ZeroDivisionError):
+        take(0, b"x" * 50_000)
+    for n in range(1, 6):
+        take(n, b"x" * 50_000)
+
+    assert store.fit(10 << 30) == 0
+    assert store.fit(sum(header.size for header in store.headers()) - 80_000) == 2
+    assert [ckpt.load(captured["id"]).args[0] for captured in ckpt.captures()] == [0, 3, 4, 5]
+    assert store.fit(1) == 3
+    assert statuses() == ["failed"]
+
+
+def test_a_projects_settings_bound_a_capture(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`max_bytes` in `[tool.ckpt]` counts where the decorator does not say."""
+    (tmp_path / "pyproject.toml").write_text('[tool.ckpt]\nmax_bytes = "10 kB"\n')
+    monkeypatch.chdir(tmp_path)
+
+    @ckpt.ckpt(name="take")
+    def take(data: bytes) -> None:
+        return
+
+    take(b"x" * 20_000)
+
+    assert "max_bytes=10,000" in repr(ckpt.load("take").args[0])

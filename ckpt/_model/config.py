@@ -26,6 +26,9 @@ class Config:
     #: The largest source text that is kept, and what the texts of one process may hold together, in bytes.
     source_file_limit: int = 1 << 20
     source_total_limit: int = 50 << 20
+    #: The most that one capture may hold where `@ckpt` does not say, and all captures of a store together, in bytes.
+    max_bytes: int = 1 << 30
+    quota: int = 10 << 30
     #: Absolute patterns of files that are the project's although they are installed, and of those that are not although they lie in it.
     source_include: tuple[str, ...] = ()
     source_exclude: tuple[str, ...] = ()
@@ -99,6 +102,8 @@ def _patterns(value: object, root: str) -> tuple[str, ...]:
 
 
 _KINDS: dict[str, Callable[[object, str], object]] = {
+    "max_bytes": _size,
+    "quota": _size,
     "source_file_limit": _size,
     "source_total_limit": _size,
     "source_include": _patterns,

@@ -36,7 +36,7 @@ def ckpt(
     save_locals: bool = True,
     callers: bool = False,
     keep: int = 10,
-    max_bytes: int = 1 << 30,
+    max_bytes: int | None = None,
     exclude: tuple[type, ...] = (),
 ) -> Callable[[F], F]: ...
 
@@ -56,7 +56,8 @@ def ckpt(function: Any = None, /, **options: Any) -> Any:
         save_locals: whether the local variables are kept, or only the lines.
         callers: whether the frames above the function keep their variables too, not only where they stood.
         keep: how many captures of this function stay in the store; failures and other calls are counted apart.
-        max_bytes: the most that one capture may hold; above it the biggest values become placeholders.
+        max_bytes: the most that one capture may hold; above it the biggest values become placeholders. By default what `[tool.ckpt]`
+            in `pyproject.toml` says, else 1 GiB.
         exclude: types whose objects are never touched and become placeholders.
 
     Returns the function wrapped, or itself when there is nothing to capture or `PYCKPT_DISABLE=1` is set.

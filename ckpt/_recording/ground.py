@@ -37,8 +37,10 @@ class Ground:
         self.objects = Objects(os.path.join(found.path, "objects"))
         self.journal = Journal(found.path, _key(), version=_version.VERSION)
         self.journal.open()  # from now on the store knows that this process lives, and spares the objects it makes
-        atexit.register(_maintain, found.path, os.getpid())
         config = read_config(_directory())
+        #: The most that one capture may hold where its decorator does not say.
+        self.max_bytes = config.max_bytes
+        atexit.register(_maintain, found.path, os.getpid(), config.quota)
         for text in config.complaints:
             warn(text)
         self._sources = Sources(config)
@@ -106,11 +108,13 @@ def _key() -> bytes | None:
     return key
 
 
-def _maintain(path: str, pid: int) -> None:
-    """Tidy the store when the process ends cleanly: at most once an hour, and never waited for."""
+def _maintain(path: str, pid: int, quota: int) -> None:
+    """Tidy the store, and keep it within its quota, when the process ends cleanly: at most once an hour, and never waited for."""
     if os.getpid() == pid:
         with suppress(Exception):  # at exit nothing may be said
-            Store(path, version=_version.VERSION).maintain()
+            store = Store(path, version=_version.VERSION)
+            if store.maintain():
+                store.fit(quota)
 
 
 def _note_fork() -> None:

@@ -23,7 +23,7 @@ class Options:
     save_locals: bool = True
     callers: bool = False
     keep: int = 10
-    max_bytes: int = 1 << 30
+    max_bytes: int | None = None
     exclude: tuple[type, ...] = ()
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class Options:
             raise UsageError(f"active is a bool or a function, not {self.active!r}.")
         for field in ("keep", "max_bytes"):
             value = getattr(self, field)
-            if type(value) is not int or value < 1:
+            if (type(value) is not int or value < 1) and not (value is None and field == "max_bytes"):
                 raise UsageError(f"{field} is a whole number from 1, not {value!r}.")
         exclude: object = self.exclude
         if not (isinstance(exclude, tuple) and all(isinstance(kind, type) for kind in exclude)):

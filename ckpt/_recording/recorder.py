@@ -298,7 +298,8 @@ class Recorder:
             for held in (root, *root.get("inner", ())):
                 held.pop("function", None)
         if self._limits is None or self._limits.open_spill != here.objects.writer:
-            self._limits = Limits(max_bytes=self.options.max_bytes, exclude=self.options.exclude, open_spill=here.objects.writer)
+            max_bytes = self.options.max_bytes or here.max_bytes
+            self._limits = Limits(max_bytes=max_bytes, exclude=self.options.exclude, open_spill=here.objects.writer)
         return encode(root, containers, self._limits, chain=() if nested else chain)
 
     # The function itself, where no import finds it: in a script, a notebook, a closure.
@@ -332,7 +333,9 @@ class Recorder:
         function = self._unimportable()
         if function is None:
             return ""
-        encoded = encode({"function": function}, [], Limits(max_bytes=self.options.max_bytes, exclude=self.options.exclude))
+        encoded = encode(
+            {"function": function}, [], Limits(max_bytes=self.options.max_bytes or here.max_bytes, exclude=self.options.exclude)
+        )
         return "" if encoded.buffers else here.journal.share("function", encoded.stream)
 
 

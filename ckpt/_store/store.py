@@ -23,6 +23,7 @@ from ckpt._store.files import host, is_held
 from ckpt._store.journal import Finding, Line, Report, scan
 from ckpt._store.merging import Known, merge
 from ckpt._store.objects import Objects
+from ckpt._store.quota import excess
 from ckpt._store.stored import Moment, Stored
 from ckpt._store.upkeep import GRACE, Upkeep, is_due, leftovers, maintaining
 from ckpt._store.writer import Journal
@@ -105,6 +106,11 @@ class Store:
                 if alone:
                     self._look_after(start)
         return len(known)
+
+    def fit(self, quota: int) -> int:
+        """Delete the oldest captures that returned until the living ones take no more than `quota` bytes; return how many went."""
+        ids = excess(self._living(), self.objects.names(), quota)
+        return self.clear(ids) if ids else 0
 
     def maintain(self, *, thorough: bool = False) -> bool:
         """Merge ended journals that are many or mostly dead, and remove objects that nothing needs; return whether that was done.
