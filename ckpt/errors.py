@@ -31,12 +31,15 @@ class CkptError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        if hint:
-            self.add_note(f"hint: {hint}")  # where Python prints the error, and not the command line
 
 
 class UsageError(CkptError):
     """ckpt was called in a way that cannot work: a wrong parameter, a wrong name, a decorator in the wrong place."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        if hint:
+            self.add_note(f"hint: {hint}")  # Python prints it; of a placeholder's error a debugger prints the last line only
 
 
 class StoreError(CkptError):
