@@ -201,7 +201,7 @@ def test_a_notebook_cell_has_its_text_from_linecache(monkeypatch: pytest.MonkeyP
     assert sources.text_of("/tmp/ipykernel_1/2.py") == b"b\xed\xb2\x80\n"
 
 
-@pytest.mark.parametrize("name", ["<string>", "", "no/such/file.py", "/nul\0l", "/", "x" * 5000])
+@pytest.mark.parametrize("name", ["<nowhere>", "", "no/such/file.py", "/nul\0l", "/", "x" * 5000])
 def test_no_text_is_none(name: str) -> None:
     """A name that leads nowhere gives None, and never an error."""
     assert Sources().text_of(name) is None
