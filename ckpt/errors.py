@@ -17,6 +17,7 @@ __all__ = [
     "PlaceholderError",
     "StoreError",
     "TagError",
+    "UntrustedError",
     "UsageError",
 ]
 
@@ -56,6 +57,10 @@ class ExistsError(CkptError, FileExistsError):
 
 class DamagedError(CkptError):
     """A record is there, but its bytes are not what was written."""
+
+
+class UntrustedError(CkptError):
+    """A record was not made by this user's ckpt, or lies where others can write: to open it would run what they put there."""
 
 
 class CannotReplayError(CkptError):

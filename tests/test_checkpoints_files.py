@@ -408,7 +408,9 @@ def test_an_unreadable_key_costs_only_the_signature(place: Path, home: Path) -> 
     assert said[0].filename == __file__
     checkpoint(handler, "P.a", 1)
     assert b'"sig":""' in (place / "P/a.ckpt").read_bytes()
-    assert load(place / "P/a.ckpt") == {"data": 1}
+    assert load(place / "P/a.ckpt", trust=True) == {"data": 1}
+    with pytest.raises(StoreError, match="read by others"):
+        load(place / "P/a.ckpt")
 
 
 # JSON and parquet

@@ -17,7 +17,7 @@ _version errors
 _model: record replaying tags layout interrupts tables texts describe verbs placeholder config imported packages sources lazy
 _model: refusing exceptions sinks tensors referring by_value reducing thorough fitting answers guarding loading codec
 _store: location trust files journal spill objects archive captures quota
-_store: stored merging capture_file retention pair rewrite writer upkeep store
+_store: stored trusted merging capture_file retention pair rewrite writer upkeep store
 _recording: options endings variables wording others tracebacks process ground given events recorder decorator
 _replaying: definitions scripts modules captured_code folder_code changes value_diff arguments doubts functions namespaces
 _replaying: stand_ins scopes stubs frames texts vscode debuggers rehydrate

@@ -27,6 +27,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     pipelines.graph,
     keeping.clear,
     keeping.check,
+    keeping.trust,
     indexing.index,
 )
 

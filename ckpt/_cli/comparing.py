@@ -9,7 +9,7 @@ import typer
 
 from ckpt._cli import screen
 from ckpt._cli.completion import capture_names
-from ckpt._cli.options import Name
+from ckpt._cli.options import Name, Trust
 from ckpt._cli.text import lines, one_line, size
 
 if TYPE_CHECKING:
@@ -25,11 +25,12 @@ Other = Annotated[
 ]
 
 
-def diff(name: Name = None, other: Other = None) -> None:
+def diff(name: Name = None, other: Other = None, trust: Trust = False) -> None:
     """Show what changed in the code since.
 
     A unified diff of the project files that the captured call had loaded, those in its frames first, and the packages whose version is
-    another. With OTHER: the same between two captures, and which arguments differ by content. Without NAME: the newest failure.
+    another. With OTHER: the same between two captures, and which arguments differ by content. Without NAME: the newest failure. Only to
+    compare arguments are captures opened.
     """
     from ckpt._cli.stores import opened
     from ckpt._replaying import code_diff
@@ -40,7 +41,8 @@ def diff(name: Name = None, other: Other = None) -> None:
         told = [*_of_files(code_diff.since(one)), *_of_packages(one)]
     else:
         second = store.get(store.find(other).id)
-        told = [*_of_files(code_diff.between(one, second)), *_between_packages(one, second), *_of_arguments(store, one, second)]
+        code = [*_of_files(code_diff.between(one, second)), *_between_packages(one, second)]
+        told = [*code, *_of_arguments(store, one, second, trust=trust)]
     if told:
         screen.show_lines(told)
     else:
@@ -103,13 +105,13 @@ def _between_packages(one: Stored, other: Stored) -> Iterator[Line]:
             yield "yellow", one_line(f"{package}: {versions[0]} in {one.header.id}, {versions[1]} in {other.header.id}")
 
 
-def _of_arguments(store: Store, one: Stored, other: Stored) -> Iterator[Line]:
+def _of_arguments(store: Store, one: Stored, other: Stored, *, trust: bool) -> Iterator[Line]:
     from ckpt._replaying.arguments import argument_differences
     from ckpt._replaying.rehydrate import Capture
     from ckpt.errors import CkptError
 
-    first, second = Capture(store, one.header.id), Capture(store, other.header.id)
     try:
+        first, second = (Capture(store, each.header.id, trust=trust) for each in (one, other))
         for line in argument_differences(first, second):
             yield "", one_line(line)
     except CkptError as err:

@@ -1,4 +1,4 @@
-"""`init`, `clear` and `check`: commands that look after the store."""
+"""`init`, `clear`, `check` and `trust`: commands that look after the store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ckpt._cli.completion import capture_names
 from ckpt._cli.options import Name
 from ckpt._cli.screen import say, write
 from ckpt._cli.text import one_line
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Keep = Annotated[int | None, typer.Option("--keep", metavar="N", min=0, help="Keep the newest N captures of each name.")]
 OlderThan = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Only captures older than that: 7d, 12h, 30m.")]
+Trusted = Annotated[str, typer.Argument(metavar="NAME", autocompletion=capture_names, help="The capture: its id, or a name.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -59,6 +61,22 @@ def clear(name: Name = None, yes: Yes = False, keep: Keep = None, older_than: Ol
     if name is None and keep is None and older_than is None and chosen and not yes:
         _ask(f"Delete all {plural(len(chosen), 'capture')} in {store.path}?")
     say(f"{plural(store.clear([header.id for header in chosen]), 'capture')} deleted")
+
+
+def trust(name: Trusted) -> None:
+    """Let a capture that somebody else made be opened.
+
+    To open a capture runs what its author put in it. What is remembered is this one capture as it is now: if it is changed, or another
+    comes from the same place, that is refused as before.
+    """
+    from ckpt._cli.stores import opened
+    from ckpt._store.trusted import accept, made_by
+
+    store = opened()
+    stored = store.get(store.find(name).id)
+    accept(stored)
+    header = stored.header
+    say(one_line(f"the capture {header.id} of {header.name!r}, made {made_by(stored)}, can be opened now: ckpt debug {header.id}"))
 
 
 def check() -> None:

@@ -39,6 +39,7 @@ def show(name: Name = None, threads: Threads = False, as_json: AsJson = False) -
 
     store = opened()
     stored = store.get(store.find(name).id)
+    _say_whose(stored)
     entry = stored.entry.manifest() if stored.entry is not None else None
     failure = stored.failure.manifest() if stored.failure is not None else None
     if as_json:
@@ -47,6 +48,18 @@ def show(name: Name = None, threads: Threads = False, as_json: AsJson = False) -
         screen.show_lines(report.beside(stored.header, failure, _source_lines(stored)))
     else:
         screen.show_lines(report.page(stored.header, entry, failure, _source_lines(stored), stored.view or (0, 0)))
+
+
+def _say_whose(stored: Stored) -> None:
+    """Say of a capture that cannot be opened as it is, why, and what lets it."""
+    from ckpt._cli.screen import complain
+    from ckpt._store.trusted import check_trust
+    from ckpt.errors import StoreError, UntrustedError
+
+    try:
+        check_trust(stored)
+    except (StoreError, UntrustedError) as err:
+        complain(err.message, err.hint, label="note")
 
 
 def _source_lines(stored: Stored) -> Callable[[Frame | Place, int], str]:

@@ -50,6 +50,7 @@ Name = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Open it even if somebody else made it: that runs what they put there.")]
 Here = Annotated[bool, typer.Option("--here", help="Run in this directory, not in the captured one.")]
 UseDebugger = Annotated[Debugger | None, typer.Option("--debugger", help="Which debugger; without it, the best that can be used.")]
 AtFrame = Annotated[int | None, typer.Option("--frame", metavar="N", help="Frame number; 0 is the captured function.")]

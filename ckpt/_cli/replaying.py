@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ckpt._cli import sessions
-from ckpt._cli.options import AtFrame, Code, Here, Name, UseCode, UseDebugger, only_one
+from ckpt._cli.options import AtFrame, Code, Here, Name, Trust, UseCode, UseDebugger, only_one
 
 Start = Annotated[bool, typer.Option("--start", help="Call the function again, and stop at its first line.")]
 Rerun = Annotated[bool, typer.Option("--rerun", help="Call the function again, and stop where it fails.")]
@@ -15,14 +15,22 @@ Args = Annotated[bool, typer.Option("--args", help="The arguments, under the nam
 Locals = Annotated[bool, typer.Option("--locals", help="The variables of a frame at the failure; the default.")]
 
 
-def shell(name: Name = None, args: Args = False, locals_: Locals = False, frame: AtFrame = None, code: UseCode = Code.current) -> None:
+def shell(  # noqa: PLR0913 - one parameter for each option
+    name: Name = None,
+    *,
+    args: Args = False,
+    locals_: Locals = False,
+    frame: AtFrame = None,
+    code: UseCode = Code.current,
+    trust: Trust = False,
+) -> None:
     """Open IPython among a failure's variables.
 
     Nothing is run again. Without NAME: the newest failure. Frame 0 is the captured function, the last one is the one that raised.
     """
     only_one({"--args": args, "--locals": locals_})
     only_one({"--args": args, "--frame": frame is not None})
-    capture = sessions.opened_capture(name, code)
+    capture = sessions.opened_capture(name, code, trust=trust)
     if args:
         sessions.shell_with_arguments(capture, here=False)
     else:
@@ -38,6 +46,7 @@ def debug(  # noqa: PLR0913 - one parameter for each option
     frame: AtFrame = None,
     here: Here = False,
     code: UseCode = Code.current,
+    trust: Trust = False,
 ) -> None:
     """Open a debugger in a failure's frames.
 
@@ -46,7 +55,7 @@ def debug(  # noqa: PLR0913 - one parameter for each option
     """
     only_one({"--start": start, "--rerun": rerun})
     only_one({"--start": start, "--rerun": rerun, "--frame": frame is not None})
-    capture = sessions.opened_capture(name, code)
+    capture = sessions.opened_capture(name, code, trust=trust)
     if start or rerun:
         sessions.call_under_debugger(capture, debugger, at_start=start, here=here)
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ckpt._cli import report, screen, sessions
-from ckpt._cli.options import AsJson, Code, Here, Name, UseCode, only_one, only_with
+from ckpt._cli.options import AsJson, Code, Here, Name, Trust, UseCode, only_one, only_with
 from ckpt.errors import CannotReplayError, CkptError, DamagedError, PlaceholderError
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def run(  # noqa: PLR0913 - one parameter for each option
     depth: Depth = 0,
     profile: Profile = False,
     here: Here = False,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Call the function again; give a verdict.
@@ -78,13 +79,17 @@ def run(  # noqa: PLR0913 - one parameter for each option
     only_with("--trace", trace, {"--depth": depth > 0})
     only_with("--all", everything, {"--jobs": jobs is not None})
     with _bisecting() if bisect else nullcontext():
+        from ckpt._store.trusted import check_trust
+
         store = _store()
         request = _request(store, code, changes, timeout, here=here)
-        request = dataclasses.replace(request, trace=trace, depth=depth, profile=profile)
+        request = dataclasses.replace(request, trust=trust, trace=trace, depth=depth, profile=profile)
         if everything:
             _run_all(store, name, request, jobs or os.cpu_count() or 1, as_json=as_json)
         header = store.find(name)
         request = dataclasses.replace(request, id=header.id)
+        if not trust:
+            check_trust(store.get(header.id))  # before a process is started for it
         if watch:
             from ckpt._cli.watcher import watch_on_screen
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ckpt._replaying.verdicts import Replay
 
 
-def opened_capture(name: str | None, code: str) -> Capture:
-    """Return the capture that `name` means, with today's code or the captured, ready for use."""
+def opened_capture(name: str | None, code: str, *, trust: bool) -> Capture:
+    """Return the capture that `name` means, with today's code or the captured, ready for use; another's only with `trust`."""
     from ckpt._cli.stores import opened
     from ckpt._replaying.rehydrate import open_capture
 
-    return open_capture(opened(), name, code=code)
+    return open_capture(opened(), name, code=code, trust=trust)
 
 
 def post_mortem(capture: Capture, debugger: Debugger | None, frame: int | None, *, here: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ckpt._cli import screen, sessions
-from ckpt._cli.options import Code, Name
+from ckpt._cli.options import Code, Name, Trust
 from ckpt._cli.text import one_line
 
 Output = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The file to write, such as tests/test_load.py.")]
@@ -15,7 +15,14 @@ ExpectFailure = Annotated[bool, typer.Option("--expect-failure", help="Expect th
 Force = Annotated[bool, typer.Option("--force", help="Replace the file when it is there.")]
 
 
-def test(output: Output, name: Name = None, expect_failure: ExpectFailure = False, force: Force = False) -> None:  # noqa: PT028 - no test
+def test(
+    output: Output,
+    name: Name = None,
+    *,
+    expect_failure: ExpectFailure = False,
+    force: Force = False,
+    trust: Trust = False,
+) -> None:
     """Write a test of the captured call.
 
     For pytest: it calls the function with the captured arguments and expects it not to raise, so it fails until the function is mended.
@@ -23,7 +30,7 @@ def test(output: Output, name: Name = None, expect_failure: ExpectFailure = Fals
     """
     from ckpt._replaying.regression import write_test
 
-    capture = sessions.opened_capture(name, Code.current)
+    capture = sessions.opened_capture(name, Code.current, trust=trust)
     written = write_test(capture, output, expect_failure=expect_failure, replace=force)
     sessions.say_all(written.notes)
     for path in (written.path, written.values):

@@ -34,6 +34,8 @@ class Request(Record):
     id: str
     #: `current` or `captured`.
     code: str = "current"
+    #: Whether to open a capture that this user neither made nor accepted.
+    trust: bool = False
     #: Whether to run in this directory, not in the captured one.
     here: bool = False
     #: `name=LITERAL` or `name=@env:VARIABLE`, in the place of captured arguments.
@@ -47,13 +49,14 @@ class Request(Record):
     profile: bool = False
 
     def open(self) -> Capture:
-        """Return the capture, ready to be replayed in the way that is wanted. Raises `NotFoundError` and `UsageError`."""
+        """Return the capture, ready to be replayed as is wanted. Raises `NotFoundError`, `UsageError` and `UntrustedError`."""
         from ckpt._replaying.changes import parse_changes
         from ckpt._replaying.rehydrate import Capture
         from ckpt._store.capture_file import CaptureFile
         from ckpt._store.store import Store
 
-        capture = Capture(CaptureFile(self.store) if os.path.isfile(self.store) else Store(self.store), self.id, code=self.code)
+        store = CaptureFile(self.store) if os.path.isfile(self.store) else Store(self.store)
+        capture = Capture(store, self.id, code=self.code, trust=self.trust)
         capture.changes = parse_changes(self.changes)
         return capture
 

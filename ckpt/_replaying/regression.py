@@ -134,7 +134,7 @@ class _Test:
 
     def _body(self) -> Iterator[str]:
         if self.values is not None:
-            yield 'capture = ckpt.load(Path(__file__).with_suffix(".ckpt"))'
+            yield 'capture = ckpt.load(Path(__file__).with_suffix(".ckpt"), trust=True)'
         if self._named is not None and self.values is not None:
             yield f"arguments = capture.arguments({self._named.expression})"
         call = "capture.call()" if self._named is None else self._call(self._named)

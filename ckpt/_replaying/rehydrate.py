@@ -35,6 +35,7 @@ from ckpt._replaying.texts import show_sources
 from ckpt._store.capture_file import CaptureFile
 from ckpt._store.store import Store
 from ckpt._store.stored import Moment, Stored
+from ckpt._store.trusted import check_trust
 from ckpt.errors import CannotReplayError, CkptError, UsageError
 
 if TYPE_CHECKING:
@@ -60,11 +61,16 @@ class Capture:
     `header` says what it is. Values that could not be kept or loaded are placeholders, which raise `PlaceholderError` when they are used.
     """
 
-    def __init__(self, store: Store | CaptureFile, id: str, *, code: str = CURRENT) -> None:
+    def __init__(self, store: Store | CaptureFile, id: str, *, code: str = CURRENT, trust: bool = False) -> None:
+        """Take the capture with this id; raise `UntrustedError` for another's, unless `trust`."""
         if code not in {CURRENT, CAPTURED} and not os.path.isdir(code):
             raise UsageError(f"There is no code {code!r}.", hint=f"{CURRENT}, {CAPTURED} or a folder")
         self.store = store
         self.stored = stored = store.get(id)
+        #: Whether it is opened whoever made it.
+        self.trust = trust
+        if not trust:
+            check_trust(stored)
         self.header: Header = stored.header
         #: The user's code: as it is today, as it was, or that of a folder.
         self.project = self._chosen(code)
@@ -342,12 +348,13 @@ class Capture:
         return [f"the argument {value.name} is a placeholder: {value.reason}" for value in manifest.arguments if value.reason]
 
 
-def open_capture(store: Store, text: str | None = None, *, code: str = CURRENT) -> Capture:
+def open_capture(store: Store, text: str | None = None, *, code: str = CURRENT, trust: bool = False) -> Capture:
     """Return the capture that `text` means: a name, `module.name`, `name~2`, an id or a unique prefix of one, or None for the newest.
 
-    `code` says which code its values and its function are of: `current`, `captured`, or that of a folder.
+    `code` says which code its values and its function are of: `current`, `captured`, or that of a folder. Raises `UntrustedError` for a
+    capture of another's, unless `trust`.
     """
-    return Capture(store, store.find(text).id, code=code)
+    return Capture(store, store.find(text).id, code=code, trust=trust)
 
 
 def run_to_the_end(value: Any) -> Any:

@@ -45,7 +45,7 @@ def replay(capture: Capture, *, here: bool = False) -> Replay:
     if capture.header.status != DIED:
         return call_again(capture, here=here)
     code = "captured" if capture.project.is_captured else "current"
-    return in_child(Request(store=capture.store.path, id=capture.header.id, here=here, code=code), capture.header)
+    return in_child(Request(store=capture.store.path, id=capture.header.id, here=here, code=code, trust=capture.trust), capture.header)
 
 
 def in_child(request: Request, header: Header, *, output: Output = None, is_over: Callable[[], bool] = lambda: False) -> Replay:

@@ -22,12 +22,12 @@ from functools import cached_property, lru_cache, partial
 from typing import Protocol
 
 from ckpt._model.record import FORMAT
-from ckpt._store.files import read_at
+from ckpt._store.files import is_private, read_at
 from ckpt._store.journal import BEGIN, Data, Finding, Line, decode, encode, objects_of, part
-from ckpt._store.objects import buffer_name
-from ckpt.errors import DamagedError
+from ckpt._store.objects import buffer_name, is_name_of
+from ckpt.errors import DamagedError, StoreError
 
-__all__ = ["Archive", "Entry", "File", "Source", "named", "pack", "sense"]
+__all__ = ["Archive", "Entry", "File", "Source", "front", "named", "pack", "padding", "places", "sense"]
 
 #: Arrays are as aligned in the file, and so in a map of it, as they want to be in memory.
 ALIGNED = 64
@@ -35,6 +35,8 @@ ALIGNED = 64
 FRONT = 64 << 10
 #: What ends the lines.
 END = b"\n\n"
+#: The most that the lines of one file may take: parsed, they take many times as much memory.
+LINES_LIMIT = 32 << 20
 
 _compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -57,15 +59,38 @@ def pack(entries: Iterable[Entry], objects: Mapping[str, Data], sign: Callable[[
         lines.append(encode(entry.body, at if entry.parts else None, entry.signature))
         pieces += entry.parts
         at += sum(map(len, entry.parts))
-    places = {}
-    for name, data in objects.items():
-        view = memoryview(data).cast("B")
-        pieces += [bytes(-at % ALIGNED), view]
-        at += -at % ALIGNED
-        places[name] = [at, len(view)]
-        at += len(view)
-    head = b"".join([_first(_compact(places), sign), *lines, b"\n"])
-    return [head.ljust(_aligned(len(head)), b"\n"), *pieces]
+    views = {name: memoryview(data).cast("B") for name, data in objects.items()}
+    found = places({name: len(view) for name, view in views.items()}, at)
+    for view in views.values():
+        pieces += [padding(at), view]
+        at = _aligned(at) + len(view)
+    return [front(lines, found, sign), *pieces]
+
+
+def places(sizes: Mapping[str, int], at: int) -> dict[str, list[int]]:
+    """Return where objects of these sizes lie when they stand behind `at` bytes: their offsets and sizes."""
+    found = {}
+    for name, size in sizes.items():
+        at = _aligned(at)
+        found[name] = [at, size]
+        at += size
+    return found
+
+
+def padding(at: int) -> bytes:
+    """Return what stands between `at` bytes and an object behind them."""
+    return bytes(-at % ALIGNED)
+
+
+def front(lines: Iterable[bytes], objects: Mapping[str, Sequence[int]], sign: Callable[[bytes], str]) -> bytes:
+    """Return what stands in a file before its bytes: the lines, the first of which says where the objects lie.
+
+    Raises `StoreError` for more than one file may hold.
+    """
+    head = b"".join([_first(_compact(objects), sign), *lines, b"\n"])
+    if len(head) > LINES_LIMIT:
+        raise StoreError(f"There is too much for one file: its lines would take {len(head)} bytes, and {LINES_LIMIT} is the most.")
+    return head.ljust(_aligned(len(head)), b"\n")
 
 
 def named(buffers: Iterable[memoryview]) -> list[tuple[str, memoryview]]:
@@ -116,6 +141,10 @@ class File:
     def close(self) -> None:
         """Give the file back; what is mapped stays."""
         os.close(self._descriptor)
+
+    def is_private(self) -> bool:
+        """Return whether nobody but this user can change the file."""
+        return is_private(os.fstat(self._descriptor))
 
     def read(self, length: int, at: int) -> bytes:
         """Return up to `length` bytes from the offset `at`."""
@@ -206,7 +235,7 @@ class Archive:
         for line in self.lines:
             yield line.event, partial(self._check_record, line)
         for name in self._places:
-            yield name, partial(self._check_object, name)
+            yield name, partial(self.check_object, name)
 
     def _check_record(self, line: Line) -> None:
         with sense(line.path):
@@ -215,10 +244,20 @@ class Archive:
             if missing := set(objects_of(line.body)).difference(self._places):
                 raise DamagedError(f"{min(missing)!r} is missing.")
 
-    def _check_object(self, name: str) -> None:
-        view = self.map(name)
-        if f"t-{part(view)[1]}" != name if name.startswith("t-") else not name.startswith(buffer_name(view)):
-            raise DamagedError("It is not what was written.")
+    def piece(self, name: str, length: int, at: int) -> bytes:
+        """Return `length` bytes of an object from its offset `at`; fewer only where it, or the file, ends."""
+        begin, size = self._places[name]
+        self._check_place(size, begin)
+        return self._source.read(max(0, min(length, size - at)), self._begin + begin + at)
+
+    def check_object(self, name: str) -> None:
+        """Raise `DamagedError` unless an object has a name, a size and, as far as its name tells, bytes that belong together.
+
+        It is read piece by piece: large ones are never whole in memory, and a map of a file that somebody cuts would end the process.
+        """
+        size = self._places.get(name, (0, -1))[1]
+        if size < 0 or not is_name_of(name, size, partial(self.piece, name)):
+            raise DamagedError(f"The object {name!r} in {self._source.path!r} is not what was written.")
 
     def _check_place(self, length: int, at: int) -> None:
         if not 0 <= at <= at + length <= self._source.size - self._begin:
@@ -236,7 +275,7 @@ def sense(path: str) -> Iterator[None]:
     """Let fields in a file that are not what they should be raise `DamagedError`."""
     try:
         yield
-    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as err:
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as err:
         raise DamagedError(f"{path!r} makes no sense: {err!r}.") from err
 
 
@@ -244,12 +283,12 @@ def _front(source: Source) -> bytes:
     """Return the lines of a file with the empty one that ends them; read what that takes, and no more than one piece beyond."""
     length, data = FRONT, source.read(FRONT, 0)
     if not data.startswith(BEGIN):
-        raise DamagedError(f"{source.path!r} is not a .ckpt file.")
+        raise DamagedError(f"{source.path!r} is {'not a .ckpt file' if data else 'empty'}.")
     while (end := data.find(END)) < 0:
-        more = source.read(length, len(data))
+        more = source.read(length, len(data)) if len(data) < LINES_LIMIT else b""
         if not more:
             raise DamagedError(f"{source.path!r} is damaged: its lines do not end.")
-        data, length = data + more, 2 * length
+        data, length = data + more, min(2 * length, LINES_LIMIT)
     return data[: end + len(END)]
 
 

@@ -7,7 +7,7 @@ import os
 import weakref
 
 from ckpt._store.archive import Archive, Entry, File, pack
-from ckpt._store.journal import Line
+from ckpt._store.journal import Line, part
 from ckpt._store.merging import merge
 from ckpt._store.stored import Stored
 from ckpt.errors import DamagedError, NotFoundError
@@ -22,6 +22,7 @@ class CaptureFile(Archive):
             source = File(self.path)
         except OSError as err:
             raise NotFoundError(f"The capture file {path!r} cannot be read: {err.strerror}.") from err
+        self.is_private = source.is_private
         weakref.finalize(self, source.close)
         super().__init__(source)
         self._known = merge([self.lines], self.findings.append)
@@ -44,7 +45,10 @@ class CaptureFile(Archive):
         """Return the bytes of an object; raise `DamagedError` when it is not there."""
         if name not in self.names():
             raise DamagedError(f"{self.path!r} does not hold the object {name!r}.")
-        return bytes(self.map(name))
+        data = bytes(self.map(name))
+        if name.startswith("t-") and part(data)[1] != name[2:]:
+            raise DamagedError(f"The object {name!r} in {self.path!r} is not what was written.")
+        return data
 
 
 def write_capture(stored: Stored, path: str) -> None:

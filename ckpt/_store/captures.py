@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ckpt._model.record import DIED, FAILED, FAILURES, FORMAT, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json
 from ckpt._store.files import boot, host, is_held
 from ckpt._store.journal import Finding, Line, Report, bytes_of, objects_of
+from ckpt._store.objects import NAME as OBJECT
 from ckpt._store.objects import Objects
 from ckpt.errors import DamagedError
 
@@ -28,10 +29,12 @@ WRONG = (AttributeError, DamagedError, IndexError, KeyError, TypeError, UnicodeD
 class Run:
     """One process's share in the journals; `opened` is what it said of itself."""
 
-    __slots__ = ("closed", "opened", "paths", "status")
+    __slots__ = ("closed", "line", "opened", "paths", "status")
 
-    def __init__(self, opened: Json) -> None:
+    def __init__(self, opened: Json, line: Line | None = None) -> None:
         self.opened = opened
+        #: The event that says it.
+        self.line = line
         #: The journals it wrote itself; in merged ones it is a guest.
         self.paths: list[str] = []
         self.closed = False
@@ -69,10 +72,28 @@ class First(NamedTuple):
     time: float
 
 
+class Carried(NamedTuple):
+    """What whoever took a capture from one store to another says of it."""
+
+    line: Line
+    #: The status of a call that had not ended, as it was known where the capture came from.
+    status: str
+    #: Raw buffers whose names were taken here by other bytes: the name in the records -> the name here.
+    renamed: Mapping[str, str]
+
+    @classmethod
+    def of(cls, line: Line) -> Carried:
+        """Read what the event says; raises one of `WRONG` when it says nothing sound."""
+        status, renamed = line.body.get("status"), dict(line.body.get("objects") or {})
+        if not all(_is_buffer(name) and _is_buffer(other) for name, other in renamed.items()):
+            raise ValueError(renamed)
+        return cls(line, status if status in {DIED, LEFT} else UNKNOWN, renamed)
+
+
 class Trace:
     """All events of one capture."""
 
-    __slots__ = ("ended", "entered", "failed", "first", "id", "run", "shared")
+    __slots__ = ("carried", "ended", "entered", "failed", "first", "id", "run", "shared")
 
     def __init__(self, id: str, run: Run, shared: Mapping[str, Line]) -> None:
         self.id = id
@@ -81,6 +102,8 @@ class Trace:
         self.entered: Line | None = None
         self.failed: Line | None = None
         self.ended: Line | None = None
+        #: Set for a capture that was imported.
+        self.carried: Carried | None = None
         self.first: First = None  # type: ignore[assignment]  # set by settle(), before anybody asks
 
     def settle(self) -> None:
@@ -105,7 +128,7 @@ class Trace:
             return FAILED
         if self.ended:
             return RETURNED if self.ended.event == "returned" else LEFT
-        return self.run.unfinished()
+        return self.carried.status if self.carried else self.run.unfinished()
 
     @property
     def end(self) -> float:
@@ -117,12 +140,17 @@ class Trace:
         """Return the events there are."""
         return [line for line in (self.entered, self.failed, self.ended) if line]
 
+    def names_in(self, line: Line) -> list[str]:
+        """Return the names, here, of the objects that one of the capture's records points to."""
+        names = objects_of(line.body)
+        return [self.carried.renamed.get(name, name) for name in names] if self.carried else names
+
     def objects(self) -> set[str]:
         """Return the names of the objects that the capture needs, those of its process among them."""
         names: set[str] = set()
         for line in (*self.lines(), *(self.shared[name] for name in self.refers_to() if name in self.shared)):
             with suppress(*WRONG):
-                names.update(objects_of(line.body))
+                names.update(self.names_in(line))
         return names
 
     def refers_to(self) -> set[str]:
@@ -142,7 +170,7 @@ class Trace:
                 size += line.size
                 if line.event != "returned":
                     size += bytes_of(line.body)
-                    for name in objects_of(line.body):
+                    for name in self.names_in(line):
                         size += sizes.get(name, 0)
         return Header(
             id=self.id,
@@ -173,7 +201,7 @@ class Trace:
             try:
                 for index in range(len(line.body.get("parts", ()))):
                     line.read(index)
-                for name in objects_of(line.body):
+                for name in self.names_in(line):
                     objects.check(name)
             except FileNotFoundError as err:
                 report(Finding(line.path, line.offset, f"capture {self.id}: {os.path.basename(err.filename)} is missing"))
@@ -184,13 +212,13 @@ class Trace:
 def retain(traces: Iterable[Trace], cleared: Collection[str] = ()) -> list[Trace]:
     """Return the captures that live, by time of entry: all that run, and of each function the newest `keep` failures and others.
 
-    A cleared capture still takes its place, so that clearing never brings an older one back.
+    Imported ones live until they are cleared, and take nobody's place. A cleared capture still takes its place, so that clearing never brings an older one back.
     """
     groups: dict[tuple[Any, ...], list[Trace]] = {}
     living = []
     for trace in traces:
         status, first = trace.status, trace.first
-        if status == RUNNING:
+        if status == RUNNING or trace.carried:
             living.append(trace)
         else:
             kind = "failure" if status in FAILURES else "unknown" if status == UNKNOWN else ""
@@ -202,6 +230,10 @@ def retain(traces: Iterable[Trace], cleared: Collection[str] = ()) -> list[Trace
             del group[: len(group) - keep]
         living += group
     return sorted([trace for trace in living if trace.id not in cleared], key=_time)
+
+
+def _is_buffer(name: object) -> bool:
+    return isinstance(name, str) and name.startswith("b-") and OBJECT.fullmatch(name) is not None
 
 
 def _time(trace: Trace) -> float:

@@ -18,6 +18,7 @@ __all__ = [
     "create_file",
     "host",
     "is_held",
+    "is_private",
     "open_file",
     "read_at",
     "read_file",
@@ -125,6 +126,11 @@ def is_held(path: str) -> bool | None:
         return None if free is None else not free
     finally:
         os.close(descriptor)
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Return whether a file or directory is this user's, and nobody else may change it; where the system has no users, it is."""
+    return not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
 
 
 def sync_directory(path: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ckpt._store.captures import WRONG, Run, Trace
+from ckpt._store.captures import WRONG, Carried, Run, Trace
 from ckpt._store.journal import Finding, Line, Report
 
 __all__ = ["Known", "merge"]
@@ -77,12 +77,14 @@ class _Merging:
                 trace.ended = line
             elif event == "failed" and (trace.failed is None or "view" in line.body or "view" not in trace.failed.body):
                 trace.failed = line
+            elif event == "carried":
+                trace.carried = Carried.of(line)
             return True
         other = OTHERS.get(event)
         return other is None or other(self, line)
 
     def open(self, line: Line) -> bool:
-        run = Run(line.body)
+        run = Run(line.body, line)
         if not run.is_known():
             return False
         self.run = self.runs.setdefault(line.body["run"], run)

@@ -13,17 +13,22 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 
-from ckpt._store.files import open_file, read_at
+from ckpt._store.files import is_private, open_file, read_at
 from ckpt._store.journal import Data
 from ckpt._store.spill import TEMPORARY, ObjectWriter, begin, publish, write_all
 from ckpt.errors import DamagedError
 
-__all__ = ["ObjectWriter", "Objects", "buffer_name"]
+__all__ = ["ObjectWriter", "Objects", "buffer_name", "is_name_of", "pieces_of"]
+
+#: Gives as many bytes of an object as are asked for, from an offset.
+Read = Callable[[int, int], Data]
 
 #: Buffers are compared in pieces of this size: by reading, since a map of a file that gets truncated is a SIGBUS.
 PIECE = 256 << 10
+#: Buffers are written in pieces of this size.
+CHUNK = 16 << 20
 #: What a buffer is found by: this many samples of this many bytes, evenly spread.
 SAMPLES, SAMPLE = 16, 1024
 NAME = re.compile(r"t-[0-9a-f]{64}|b-[0-9a-f]{1,16}-[0-9a-f]{16}(-[1-9][0-9]{0,3})?", re.ASCII)
@@ -39,21 +44,46 @@ class Objects:
 
     def put_buffer(self, view: Data, *, sync: bool = False) -> str:
         """Keep the bytes of `view`, without copying them, and return their name; raise OSError when they cannot be written."""
-        view = memoryview(view).cast("B")
-        stem = name = buffer_name(view)
+        data = memoryview(view).cast("B")
+        return self._put(buffer_name(data), len(data), lambda length, at: data[at : at + length], sync)
+
+    def put_copy(self, name: str, size: int, read: Read, *, sync: bool = False) -> str:
+        """Keep an object of another place, which `read` gives piece by piece; return its name here.
+
+        A raw buffer whose name is taken here, by other bytes, gets another. Raises `DamagedError` when the bytes are not those of `name`.
+        """
+        if name.startswith("b-"):
+            if not is_name_of(name, size, read):
+                raise DamagedError(f"The object {name!r} is not what was written.")
+            return self._put(_stem(name), size, read, sync)
+        if self._is_whole(name, size) and self.freshen(name):
+            return name
+        writer = self.writer()
+        try:
+            for piece in pieces_of(size, read):
+                writer.write(piece)
+            if writer.name != name:
+                raise DamagedError(f"The object {name!r} is not what was written.")
+            return writer.publish(sync=sync)
+        finally:
+            writer.discard()
+
+    def _put(self, stem: str, size: int, read: Read, sync: bool) -> str:
+        """Keep a raw buffer under `stem`, or under the next name that is free."""
+        name = stem
         count = 0
         written: str | None = None
         try:
             while True:
                 if self.freshen(name):
-                    if self._is_same(name, view):
+                    if self._is_same(name, size, read):
                         return name
                 else:
-                    written = written or self._write(view, sync)
+                    written = written or self._write(size, read, sync)
                     if publish(written, os.path.join(self.path, name)):
                         written = None
                         return name
-                    if self._is_same(name, view):
+                    if self._is_same(name, size, read):
                         return name
                 count += 1
                 name = f"{stem}-{count}"
@@ -82,6 +112,14 @@ class Objects:
         descriptor, size = self._open(name)
         os.close(descriptor)
         return size
+
+    def piece(self, name: str, length: int, at: int) -> bytes:
+        """Return `length` bytes of an object from its offset `at`; fewer only where it ends."""
+        descriptor, _ = self._open(name)
+        try:
+            return read_at(descriptor, length, at)
+        finally:
+            os.close(descriptor)
 
     def map(self, name: str) -> memoryview:
         """Return the bytes of an object, mapped privately: writable, and nothing that is written reaches the store."""
@@ -123,6 +161,12 @@ class Objects:
                     with contextlib.suppress(FileNotFoundError):
                         sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
         return sizes
+
+    def is_private(self) -> bool:
+        """Return whether nobody but this user can change the store: its directory, its journals and its objects."""
+        store = os.path.dirname(self.path)
+        places = (store, os.path.join(store, "journals"), self.path)
+        return all(is_private(os.stat(place)) for place in places if os.path.exists(place))
 
     def collect(self, living: Collection[str], oldest: float) -> list[str]:
         """Remove what is neither in `living` nor was used since the time `oldest`, unfinished files too; return what was removed.
@@ -169,27 +213,28 @@ class Objects:
         except DamagedError:
             return False
 
-    def _is_same(self, name: str, view: memoryview) -> bool:
-        """Return whether the object holds exactly the bytes of `view`."""
+    def _is_same(self, name: str, size: int, read: Read) -> bool:
+        """Return whether the object holds exactly the bytes that `read` gives."""
         try:
-            descriptor, size = self._open(name)
+            descriptor, found = self._open(name)
         except DamagedError:
             return False
         with open(descriptor, "rb", buffering=0) as file:
-            piece = bytearray(min(PIECE, len(view)))
+            mine = bytearray(min(PIECE, size))
             at = 0
-            while size == len(view) and at < size:
-                if size - at < len(piece):
-                    del piece[size - at :]
-                if file.readinto(piece) != len(piece) or piece != view[at : at + len(piece)]:
+            while found == size and at < size:
+                if size - at < len(mine):
+                    del mine[size - at :]
+                if file.readinto(mine) != len(mine) or mine != read(len(mine), at):
                     return False
-                at += len(piece)
-        return size == len(view)
+                at += len(mine)
+        return found == size
 
-    def _write(self, view: memoryview, sync: bool) -> str:
+    def _write(self, size: int, read: Read, sync: bool) -> str:
         descriptor, path = begin(self.path)
         try:
-            write_all(descriptor, view)
+            for piece in pieces_of(size, read, CHUNK):
+                write_all(descriptor, memoryview(piece))
             if sync:
                 os.fsync(descriptor)
         except BaseException:
@@ -202,14 +247,45 @@ class Objects:
 
 def buffer_name(view: memoryview) -> str:
     """Return the name a buffer of bytes is looked for under: its size, and a digest of a few places, nearly always different for others."""
+    return _sampled(len(view), lambda length, at: view[at : at + length])
+
+
+def is_name_of(name: str, size: int, read: Read) -> bool:
+    """Return whether `name` is, in every letter, that of an object of these bytes, as far as a name tells."""
+    if not NAME.fullmatch(name):
+        return False
+    if name.startswith("b-"):
+        return _stem(name) == _sampled(size, read)
     digest = hashlib.sha256()
-    if len(view) <= SAMPLES * SAMPLE:
-        digest.update(view)
+    for piece in pieces_of(size, read):
+        digest.update(piece)
+    return name == f"t-{digest.hexdigest()}"
+
+
+def pieces_of(size: int, read: Read, length: int = PIECE) -> Iterator[Data]:
+    """Yield `size` bytes piece by piece; raise `DamagedError` when `read` has fewer."""
+    for at in range(0, size, length):
+        wanted = min(length, size - at)
+        piece = read(wanted, at)
+        if len(piece) != wanted:
+            raise DamagedError(f"There are no {wanted} bytes at {at}.")
+        yield piece
+
+
+def _sampled(size: int, read: Read) -> str:
+    digest = hashlib.sha256()
+    if size <= SAMPLES * SAMPLE:
+        digest.update(read(size, 0))
     else:
-        step = (len(view) - SAMPLE) // (SAMPLES - 1)
+        step = (size - SAMPLE) // (SAMPLES - 1)
         for start in range(0, step * SAMPLES, step):
-            digest.update(view[start : start + SAMPLE])
-    return f"b-{len(view):x}-{digest.hexdigest()[:16]}"
+            digest.update(read(SAMPLE, start))
+    return f"b-{size:x}-{digest.hexdigest()[:16]}"
+
+
+def _stem(name: str) -> str:
+    """Return the name of a buffer without the number that tells it from others of the same."""
+    return "-".join(name.split("-")[:3])
 
 
 def _remove(path: str, oldest: float) -> bool:

@@ -158,7 +158,7 @@ def introduction(run: str, version: str) -> bytes:
         "host": host(),
         "boot": boot(),
         "pid": os.getpid(),
-        "user": os.environ.get("USER", ""),
+        "user": os.environ.get("USER") or (str(os.getuid()) if hasattr(os, "getuid") else ""),
         "time": time.time(),
         "python": sys.version.split()[0],
         "ckpt": version,

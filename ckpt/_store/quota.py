@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ckpt._model.record import RETURNED
 from ckpt._store.captures import Trace
-from ckpt._store.journal import bytes_of, objects_of
+from ckpt._store.journal import bytes_of
 
 
 def excess(traces: Sequence[Trace], sizes: Mapping[str, int], quota: int) -> list[str]:
@@ -30,7 +30,7 @@ def excess(traces: Sequence[Trace], sizes: Mapping[str, int], quota: int) -> lis
 
 
 def _objects(trace: Trace) -> set[str]:
-    return {name for line in trace.lines() for name in objects_of(line.body)}
+    return {name for line in trace.lines() for name in trace.names_in(line)}
 
 
 def _own_bytes(trace: Trace) -> int:

@@ -34,9 +34,14 @@ class ObjectWriter:
         self.size += len(view)
         return len(view)
 
+    @property
+    def name(self) -> str:
+        """The name that the object gets for what has been written."""
+        return f"t-{self._hash.hexdigest()}"
+
     def publish(self, *, sync: bool = False) -> str:
         """Give the object its name and return it."""
-        name = f"t-{self._hash.hexdigest()}"
+        name = self.name
         path = os.path.join(self._directory, name)
         if sync:
             os.fsync(self._descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ class Objects(Protocol):
     def read(self, name: str) -> bytes:
         """Return the bytes of an object, checked."""
 
+    def is_private(self) -> bool:
+        """Return whether nobody but this user can change what is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -45,9 +49,16 @@ class Moment:
             raise err if isinstance(err, DamagedError) else DamagedError(f"A manifest makes no sense: {err}.", hint="ckpt info") from err
 
     def stream(self) -> bytes | memoryview:
-        """Return the pickle stream; mapped when it is large."""
+        """Return the pickle stream, checked; mapped when it is large and nobody else can change it."""
         name = self.line.body.get("stream")
-        return self.line.read(1) if name is None else self.objects.map(str(name))
+        if name is None:
+            return self.line.read(1)
+        if not self.objects.is_private():
+            return self.objects.read(str(name))
+        stream = self.objects.map(str(name))
+        if name != f"t-{hashlib.sha256(stream).hexdigest()}":
+            raise DamagedError(f"The object {name!r} is not what was written.", hint="ckpt check")
+        return stream
 
     def buffers(self) -> list[memoryview]:
         """Return the raw buffers that the stream refers to, mapped copy-on-write."""
@@ -87,6 +98,10 @@ class Stored:
     def objects(self) -> Objects:
         """Where the capture's large values lie."""
         return self._objects
+
+    def lines(self) -> list[Line]:
+        """Return the events of the capture; what it needs besides them, they name by content."""
+        return self._trace.lines()
 
     @property
     def opened(self) -> Json:

@@ -15,7 +15,7 @@ from functools import cache
 from ckpt._store.location import make_directories, state_directory
 from ckpt.errors import StoreError
 
-__all__ = ["is_signed", "key", "key_path", "sign", "signer"]
+__all__ = ["is_signed", "key", "key_path", "present_key", "sign", "signer"]
 
 #: Bytes of a key, and of a SHA-256 digest.
 SIZE = 32
@@ -30,6 +30,12 @@ def key() -> bytes | None:
     """
     path = key_path()
     return _key(path) if path else None
+
+
+def present_key() -> bytes | None:
+    """Return this user's key as `key` does, but None when it was never made: for those who only check."""
+    path = key_path()
+    return _keys.get(path) or _read(path) if path else None
 
 
 def key_path() -> str | None:

@@ -15,10 +15,10 @@ from functools import partial
 
 from ckpt._store.captures import WRONG, Trace
 from ckpt._store.files import SAFE, open_file, read_at, try_lock
-from ckpt._store.journal import TORN, Finding, Line, bin_of, bytes_of, encode
+from ckpt._store.journal import TORN, Finding, Line, bin_of, bytes_of
 from ckpt._store.merging import Known
-from ckpt._store.pair import Pair, introduction, unlink
-from ckpt._store.rewrite import copy
+from ckpt._store.pair import unlink
+from ckpt._store.rewrite import complete_journal, copy
 from ckpt.errors import DamagedError
 
 __all__ = ["GRACE", "Upkeep", "is_due", "leftovers", "maintaining"]
@@ -83,6 +83,7 @@ class Upkeep:
         self._journals = journals
         self._ended = ended
         self._living = {id(line) for trace in living for line in trace.lines()}
+        self._living |= {id(trace.carried.line) for trace in living if trace.carried}
         self._named = {name for trace in living for name in trace.refers_to()}
 
     def run(self, version: str, sign: Callable[[bytes], str]) -> None:
@@ -137,27 +138,10 @@ class Upkeep:
         return kept
 
     def _merge(self, kept: Mapping[str, Sequence[Line]], version: str, sign: Callable[[bytes], str]) -> None:
-        pair = Pair(self._store, 0)
         named = set(self._named)
-
-        def put(raw: bytes, signature: str, data: bytes, at: int | None) -> int | None:
-            if data:
-                at = pair.end
-                pair.end += len(data)
-            pair.write(at or 0, data, encode(raw, at, signature))
-            return at
-
-        try:
-            for body in (introduction(os.urandom(8).hex(), version), b'{"event":"closed"}'):
-                put(body, sign(body), b"", None)
+        with complete_journal(self._store, version, sign) as put:
             for path, lines in kept.items():
                 copy(lines, partial(_read, bin_of(path)), put, named)
-            pair.sync()
-            pair.appear()
-        except BaseException:
-            pair.discard()
-            raise
-        pair.close()
 
 
 def leftovers(store: str, oldest: float) -> list[str]:

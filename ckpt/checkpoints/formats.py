@@ -31,8 +31,11 @@ class Format(Protocol):
     def lost(self, encoded: Any) -> str:
         """Return why something in a value is only a placeholder; an empty text when all of it was kept."""
 
-    def load(self, source: Source, only: str | None) -> dict[str, Any]:
-        """Return the values in a file, or the one that `only` names. Raises `DamagedError`."""
+    def load(self, source: Source, only: str | None, *, trust: bool) -> dict[str, Any]:
+        """Return the values in a file, or the one that `only` names. Raises `DamagedError`.
+
+        Where loading runs what is in the file, one of another user raises `UntrustedError`, unless `trust`.
+        """
 
 
 def named(name: str, options: Mapping[str, Any]) -> Format:
@@ -81,8 +84,8 @@ class JsonFile:
         """Return nothing: JSON keeps a value or refuses it."""
         return ""
 
-    def load(self, source: Source, only: str | None) -> dict[str, Any]:
-        """Return the values of the object."""
+    def load(self, source: Source, only: str | None, *, trust: bool) -> dict[str, Any]:
+        """Return the values of the object, which are data, whoever wrote them."""
         try:
             values = json.loads(source.read(source.size, 0))
         except (ValueError, RecursionError) as err:

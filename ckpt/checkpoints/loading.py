@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 Which = IndexEntry | str | os.PathLike[str]
 
 
-def load(which: Which, value: str | None = None, *, storage_options: Mapping[str, Any] | None = None) -> Any:
+def load(which: Which, value: str | None = None, *, storage_options: Mapping[str, Any] | None = None, trust: bool = False) -> Any:
     """Return the values of a checkpoint in a dict; with `value`, that one alone, and nothing else is loaded.
 
     `which` is an entry of an index, a path or an fsspec URL. Loading a `.ckpt` file runs foreign code: it imports modules and calls
-    constructors. What cannot be loaded of a value is a placeholder. Raises `NotFoundError` when the file or the value is not there, and
-    `DamagedError` for a file that is not as it was written.
+    constructors. So one that is not signed with this user's key raises `UntrustedError`, unless `trust`. What cannot be loaded of a value
+    is a placeholder. Raises `NotFoundError` when the file or the value is not there, and `DamagedError` for a file that is not as it was
+    written.
     """
     path = _path(which)
     form = formats.of_file(path)
     with _opened(which, storage_options) as source:
-        values = form.load(source, value)
+        values = form.load(source, value, trust=trust)
     if value is None:
         return values
     if value not in values:

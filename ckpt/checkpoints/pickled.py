@@ -29,7 +29,7 @@ from ckpt._store.files import host
 from ckpt._store.journal import Data, Line, part
 from ckpt._version import VERSION
 from ckpt.checkpoints.warning import warn
-from ckpt.errors import StoreError
+from ckpt.errors import StoreError, UntrustedError
 
 EVENT = "checkpoint"
 #: What the application has asked for is kept, however large.
@@ -115,12 +115,14 @@ class CkptFile:
             warn(f"Checkpoints are not signed: {err.message} {err.hint}")
             return trust.signer(None)
 
-    def load(self, source: archive.Source, only: str | None) -> dict[str, Any]:
-        """Return the values in a file; of the others than `only` nothing is read."""
+    def load(self, source: archive.Source, only: str | None, *, trust: bool) -> dict[str, Any]:
+        """Return the values in a file; of the others than `only` nothing is read. Raises `UntrustedError` for another's, unless `trust`."""
         from ckpt._replaying.functions import resolver
 
         found = archive.Archive(source)
         record = found.record(EVENT)
+        if not trust:
+            _check_trust(record)
         surroundings = Surroundings(
             same_python=str(record.body.get("python")).split(".")[:2] == platform.python_version().split(".")[:2],
             resolve=resolver(sys.modules.get("__main__")),
@@ -137,6 +139,16 @@ def read_header(source: archive.Source) -> CheckpointHeader:
     record = archive.Archive(source).record(EVENT)
     with archive.sense(record.path):
         return CheckpointHeader.from_json(record.body | _manifest(record))
+
+
+def _check_trust(record: Line) -> None:
+    """Raise `UntrustedError` unless this user's ckpt wrote the record, which names its streams by SHA-256."""
+    _, signature, body = record.fields()
+    if not trust.is_signed(trust.present_key(), body, signature):
+        raise UntrustedError(
+            f"{record.path!r} is not signed with your key; it says that it was written on {str(record.body.get('host'))!r}.",
+            hint=f"ckpt.checkpoints.load({record.path!r}, trust=True) runs what is in it",
+        )
 
 
 def _manifest(record: Line) -> Json:

@@ -68,8 +68,8 @@ class ParquetFile:
         """Return nothing: parquet keeps a value or refuses it."""
         return ""
 
-    def load(self, source: Source, only: str | None) -> dict[str, Any]:
-        """Return the values in a file, of the kinds they were; a file of another program is one table of arrow's."""
+    def load(self, source: Source, only: str | None, *, trust: bool) -> dict[str, Any]:
+        """Return the values in a file, of the kinds they were, which are data; a file of another program is one table of arrow's."""
         try:
             table = parquet.read_table(pa.BufferReader(source.map(source.size, 0)))
             kinds = json.loads((table.schema.metadata or {}).get(NOTE, b"{}")).get("kinds", {"data": "arrow table"})
