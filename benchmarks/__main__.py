@@ -2,8 +2,8 @@
 
     python -m benchmarks [--directory PATH] [NAME ...]
 
-Names: hot_path, calls, failures, loading, commands, snapshots, checkpoints, pipelines; and million, which takes about a minute and only
-runs when it is named.
+Names: hot_path, calls, failures, loading, commands, watching, snapshots, checkpoints, pipelines; and million, which takes about a minute
+and only runs when it is named.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib import import_module
 
 from benchmarks.measuring import Figure, place
 
-USUAL = ("hot_path", "calls", "failures", "loading", "commands", "snapshots", "checkpoints", "pipelines")
+USUAL = ("hot_path", "calls", "failures", "loading", "commands", "watching", "snapshots", "checkpoints", "pipelines")
 NAMES = (*USUAL, "million")
 WIDTH = 46
 

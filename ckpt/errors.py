@@ -13,6 +13,7 @@ __all__ = [
     "DamagedError",
     "DebuggerError",
     "ExistsError",
+    "NoValuesError",
     "NotFoundError",
     "PlaceholderError",
     "StoreError",
@@ -25,22 +26,22 @@ __all__ = [
 class CkptError(Exception):
     """Base of all errors of ckpt.
 
-    `message` says what is wrong, `hint` what to do next (empty when there is nothing to say).
+    `message` says what is wrong, `hint` what to do next (empty when there is nothing to say). Where Python prints the error, the hint
+    stands below it.
     """
+
+    _notes_hint = True
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint and self._notes_hint:
+            self.add_note(f"hint: {hint}")
 
 
 class UsageError(CkptError):
     """ckpt was called in a way that cannot work: a wrong parameter, a wrong name, a decorator in the wrong place."""
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        if hint:
-            self.add_note(f"hint: {hint}")  # Python prints it; of a placeholder's error a debugger prints the last line only
 
 
 class StoreError(CkptError):
@@ -63,6 +64,10 @@ class UntrustedError(CkptError):
     """A record was not made by this user's ckpt, or lies where others can write: to open it would run what they put there."""
 
 
+class NoValuesError(CkptError):
+    """A capture was exported without its values: it can be looked at, and not be opened."""
+
+
 class CannotReplayError(CkptError):
     """The captured function cannot be called again: it is gone, or its arguments did not survive."""
 
@@ -80,6 +85,8 @@ class PlaceholderError(CkptError, AttributeError, TypeError):
 
     It is an AttributeError and a TypeError as well, so that tools which probe an object (`hasattr`, `len`) get on.
     """
+
+    _notes_hint = False  # at a debugger's prompt the last line is all that is printed, and that is to be the message
 
 
 class CkptWarning(UserWarning):

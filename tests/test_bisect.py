@@ -115,7 +115,9 @@ def test_a_new_failure_is_bad(home: Path, tmp_path: Path) -> None:
     assert project.ckpt("run", "price", "--bisect").returncode == 1
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["price", "--set", "x=1"], ["price", "--set", "n"]])
+@pytest.mark.parametrize(
+    "arguments", [["nothing"], ["price", "--set", "x=1"], ["price", "--set", "x=1", "--timeout", "60"], ["price", "--set", "n"]]
+)
 def test_a_mistake_stops_the_search(home: Path, tmp_path: Path, arguments: list[str]) -> None:
     """What is wrong with the command itself is an exit code that ends `git bisect run`, and no answer about a commit."""
     project = Project(tmp_path / "project")

@@ -9,8 +9,9 @@ import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,10 @@ import pytest
 
 import ckpt
 from ckpt import checkpoints
+from ckpt._model.placeholder import Placeholder
 from ckpt._model.replaying import replaying
 from ckpt._store.store import Store
-from ckpt.checkpoints import DictHandler, checkpoint, tags, with_checkpoint_tags
+from ckpt.checkpoints import DictHandler, checkpoint, only_tags, tags, with_checkpoint_tags
 from ckpt.checkpoints.registry import resting, resting_under
 from ckpt.errors import CheckpointDeprecationWarning, CkptWarning, ExistsError, UsageError
 from tests.processes import python
@@ -263,12 +265,26 @@ def test_switching_off() -> None:
     checkpoints.config("P", DictHandler())
     checkpoints.disable("P.a")
     checkpoints.disable("P", ["b"])
-    checkpoints.disable("P.late")
+    with pytest.warns(CkptWarning, match="'P.late' is registered yet; it stays off"):
+        checkpoints.disable("P.late")
     checkpoints.register("P.late")
     assert checkpoints.enabled_checkpoints() == ["P.c", "P.d"]
     checkpoints.disable()
     assert checkpoints.enabled_checkpoints() == []
     checkpoints.register("P.last")
+    assert checkpoints.enabled_checkpoints() == []
+
+
+def test_a_name_that_was_never_heard_of_cannot_be_switched_off_silently() -> None:
+    """It may be a typing error; one that waits for its registration is switched off, and that is all."""
+    checkpoints.register("P", ["foo"])
+    with pytest.warns(CkptWarning, match=r"'P.fooo' is registered yet.*'P.foo'\?") as said:
+        checkpoints.disable("P.fooo")
+    assert said[0].filename == __file__
+    with pytest.warns(CkptWarning, match="'Late' is registered yet; it is switched on"):
+        checkpoints.config("Late", DictHandler())
+    checkpoints.disable("Late")
+    checkpoints.register("Late.foo")
     assert checkpoints.enabled_checkpoints() == []
 
 
@@ -315,17 +331,53 @@ def test_a_name_may_be_deprecated_after_it_was_configured() -> None:
     assert checkpoints.enabled_checkpoints() == ["P.new"]
 
 
+def test_a_prefix_means_what_has_left_it_for_a_new_name() -> None:
+    """Whether the library or the application comes first; the last one that means the new name counts, whichever name it says."""
+    checkpoints.deprecate("Old.x", "New.x")
+    checkpoints.register("New", ["x"])
+    first, second, third = Noting(), Noting(), Noting()
+    with pytest.warns(CheckpointDeprecationWarning, match="'Old.x' is called 'New.x' now"):
+        checkpoints.config("Old", first)
+    checkpoint("New.x", 1)
+    checkpoints.config("New", second)
+    checkpoint("New.x", 2)
+    with pytest.warns(CheckpointDeprecationWarning):
+        checkpoints.config(["Old.x"], third)
+    checkpoint("Old.x", 3)
+    assert [[values["data"] for _, _, values in each.notes] for each in (first, second, third)] == [[1], [2], [3]]
+
+    with pytest.warns(CkptWarning, match="'Older' is registered yet"):
+        checkpoints.config("Older", first)
+    with pytest.warns(CheckpointDeprecationWarning, match="'Older.y' is called 'Newer.y' now"):
+        checkpoints.deprecate("Older.y", "Newer.y")
+    checkpoint("Newer", "y", 4)
+    assert first.notes[-1] == ("Newer.y", (), {"data": 4})
+
+
+def test_a_prefix_says_nothing_of_names_that_changed_within_it() -> None:
+    """Who configures the whole package did not use the old name."""
+    checkpoints.register("P", ["new"])
+    checkpoints.deprecate("P", "old", "new")
+    checkpoints.config("P", DictHandler())
+    checkpoints.deprecate("P", "older", "new")
+    assert checkpoints.enabled_checkpoints() == ["P.new"]
+
+
 def test_names_do_not_replace_each_other_in_a_circle() -> None:
     """A name that would lead back to itself is refused, and so is anything but two names with or without a prefix."""
     checkpoints.deprecate("P", "a", "b")
-    for wrong in (("P", "b", "a"), ("P.c", "P.c"), ("P",), ("P", "a", "b", "c")):
+    for wrong in (("P", "b", "a"), ("P.c", "P.c"), ("P", "c", "c"), ("P",), ("P", "a", "b", "c")):
         with pytest.raises(UsageError):
             checkpoints.deprecate(*wrong)
 
 
 def test_what_cannot_be_configured_says_so() -> None:
-    """Neither path nor handler, options beside a complete handler, names that are none, unknown options."""
-    for wrong in (("P.a", 7), ("P.a", None), (7, "./path"), (DictHandler(), 7), ("", "./path")):
+    """Neither path nor handler, options beside a complete handler, names that are none, no names, no path, unknown options."""
+    wrong: tuple[Any, ...]
+    for wrong in (
+        *(("P.a", 7), ("P.a", None), ("P.a",), ("P.a", ""), (7, "./path"), ("", "./path"), ([], "./path"), ("P", [], "./path")),
+        *((DictHandler(), 7), (DictHandler(),), (DictHandler(), []), (DictHandler(), "P", 7), ("P", 7, "./path")),
+    ):
         with pytest.raises(UsageError):
             checkpoints.config(*wrong)
     for options in ({"format": "excel"}, {"overwrite": "never"}, {"unknown": 1}, {"format": "json", "unknown": 1}):
@@ -336,7 +388,44 @@ def test_what_cannot_be_configured_says_so() -> None:
     assert checkpoints.enabled_checkpoints() == []
 
 
+def test_a_prefix_and_names_are_two_parameters_for_config_too() -> None:
+    """As for `register` and `disable`, with a path, or with a handler on either side."""
+    checkpoints.register("P", ["a", "b", "c", "d"])
+    checkpoints.config("P", ["a", "b"], "./path")
+    checkpoints.config("P", "c", DictHandler())
+    assert checkpoints.enabled_checkpoints() == ["P.a", "P.b", "P.c"]
+    checkpoints.config(DictHandler(), "P", ["d"])
+    assert checkpoints.enabled_checkpoints() == ["P.a", "P.b", "P.c", "P.d"]
+
+
 # Handlers
+
+
+@pytest.mark.parametrize(("given", "hint"), [(Noting, "Noting(...)"), (object(), "put(name, tags, values)")])
+def test_what_is_nearly_a_handler_is_told_what_is_missing(given: Any, hint: str) -> None:
+    """A class without its parentheses, and an object without the method, on either side of the names."""
+    for both in ((given, "P.a"), ("P.a", given)):
+        with pytest.raises(UsageError) as caught:
+            checkpoints.config(*both)
+        assert hint in caught.value.hint
+    with pytest.raises(UsageError):
+        checkpoint(given, "P.a", 1)
+
+
+class Shared:
+    """A class that is its own handler."""
+
+    kept: ClassVar[list[str]] = []
+
+    @classmethod
+    def put(cls, name: str, tags: Any, values: Mapping[str, Any]) -> None:
+        cls.kept.append(name)
+
+
+def test_a_class_whose_method_is_its_own_is_a_handler() -> None:
+    """What counts is whether `put` can be called."""
+    checkpoint(Shared, "P.a", 1)
+    assert Shared.kept.pop() == "P.a"
 
 
 def test_any_object_with_the_method_is_a_handler() -> None:
@@ -354,22 +443,55 @@ def test_any_object_with_the_method_is_a_handler() -> None:
 
 
 def test_a_dict_handler_keeps_values_under_their_path(handler: DictHandler) -> None:
-    """Tags and name make the key; the values are those of the program."""
-    data = [1, 2]
+    """Tags and name make the key."""
     with tags(date="2017-01-01"):
-        checkpoint("MyPackage", "foo", data)
-    assert list(handler.objects) == ["date=2017-01-01/MyPackage/foo"]
-    assert handler.objects["date=2017-01-01/MyPackage/foo"]["data"] is data
+        checkpoint("MyPackage", "foo", [1, 2])
+    assert handler.objects == {"date=2017-01-01/MyPackage/foo": {"data": [1, 2]}}
+
+
+@dataclass
+class Local:
+    """Of a class that only this module has."""
+
+    items: list[int]
+
+
+def test_a_dict_handler_keeps_what_a_value_is_at_that_moment(handler: DictHandler) -> None:
+    """What the program does to it afterwards does not show, and is another value when it comes again."""
+    small, large, own = np.zeros(2), np.zeros(100_000), Local([1])
+    checkpoint("MyPackage.foo", small=small, large=large, own=own)
+    checkpoint("MyPackage.foo", small=small, large=large, own=own)
+    own.items.append(2)
+    with pytest.raises(ExistsError, match="'MyPackage/foo'"):
+        checkpoint("MyPackage.foo", small=small, large=large, own=own)
+    small += 1
+    large += 1
+    kept = handler.objects["MyPackage/foo"]
+    assert (kept["small"].sum(), kept["large"].sum(), kept["own"]) == (0, 0, Local([1]))
+    kept["large"][0] = 7
+    assert large[0] == 1
+
+
+def test_a_dict_handler_says_what_it_could_not_keep(handler: DictHandler) -> None:
+    """As a file would: a placeholder, and a warning."""
+    with pytest.warns(CkptWarning, match=r"'lock' in the checkpoint 'MyPackage.foo'.*cannot pickle") as said:
+        checkpoint("MyPackage.foo", x=1, lock=threading.Lock())
+    assert said[0].filename == __file__
+    assert isinstance(handler.objects["MyPackage/foo"]["lock"], Placeholder)
+    assert handler.objects["MyPackage/foo"]["x"] == 1
 
 
 def test_a_dict_handler_refuses_another_value_under_the_same_key() -> None:
     """The same again is fine, whatever type it has; anything else only with `force`."""
     kept: dict[str, dict[str, Any]] = {}
     handler = DictHandler(kept)
+    thing, loop = object(), []  # type: Any, list[Any]
+    loop.append(loop)
 
     def values(last: float) -> dict[str, Any]:
         array = np.array([1.0, float("nan"), last])
-        return {"list": [float("nan"), (1, array)], "array": array, "pandas": pd.DataFrame({"a": array}), "polars": pl.Series(array)}
+        values = {"list": [float("nan"), (1, array)], "array": array, "pandas": pd.DataFrame({"a": array}), "polars": pl.Series(array)}
+        return values | {"no comparison": [thing, last], "itself": [loop, last]}
 
     checkpoint(handler, "P.a", values(3.0))
     checkpoint(handler, "P.a", values(3.0))
@@ -470,14 +592,14 @@ def in_a_fork(number: int) -> None:
 def in_a_spawn(number: int, directory: str, handed: Any) -> None:
     checkpoints.register("P", ["a"])
     checkpoints.config("P", directory)
-    with with_checkpoint_tags(*handed):
+    with only_tags(*handed):
         in_a_fork(number)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "either"])
 def test_processes_have_their_own_tags(tmp_path: Path, method: str) -> None:
-    """A forked process inherits tags and configuration; a started one is handed the tags, and configures itself."""
-    context: Any = multiprocessing.get_context(method)
+    """A forked process inherits tags and configuration; a started one is handed the tags and configures itself, and so may a forked one."""
+    context: Any = multiprocessing.get_context("fork" if method == "either" else method)
     checkpoints.register("P", ["a"])
     checkpoints.config("P", tmp_path)
     with tags(outer=1), warnings.catch_warnings():

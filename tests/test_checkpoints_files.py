@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import pickle
 import signal
 import stat
 import subprocess
@@ -13,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -26,6 +29,7 @@ from ckpt import checkpoints
 from ckpt._model.placeholder import Placeholder
 from ckpt.checkpoints import FileHandler, checkpoint, load, tags, with_checkpoint_tags
 from ckpt.checkpoints.paths import NULL, key, parse
+from ckpt.checkpoints.spilling import IN_MEMORY
 from ckpt.errors import CkptWarning, DamagedError, ExistsError, NotFoundError, StoreError, UsageError
 from tests.processes import environment, python
 
@@ -79,6 +83,9 @@ def test_tags_in_order_then_the_parts_of_the_name(place: Path) -> None:
         ("\\:*?\"<>|'", "t=%5C%3A%2A%3F%22%3C%3E%7C%27"),
         ("\ud800\u202e", "t=%ED%A0%80%E2%80%AE"),
         (np.float64(0.5), "t=0.5"),
+        (np.int64(1), "t=1"),
+        (dt.date(2017, 1, 1), "t=2017-01-01"),
+        (dt.datetime(2017, 1, 1, 3, tzinfo=dt.UTC), "t=2017-01-01T03%3A00%3A00%2B00%3A00"),
     ],
 )
 def test_values_of_tags_in_paths(place: Path, value: Any, segment: str) -> None:
@@ -87,8 +94,9 @@ def test_values_of_tags_in_paths(place: Path, value: Any, segment: str) -> None:
     with tags(t=value):
         checkpoint(handler, "P.a", 1)
     assert files(place) == [f"{segment}/P/a.json"]
-    as_text = None if value is None else segment.removeprefix("t=") if not isinstance(value, str) else value
-    assert checkpoints.index_checkpoint_files(place)[0].t == as_text
+    (entry,) = index = checkpoints.index_checkpoint_files(place)
+    assert entry.t == (value if isinstance(value, str | None) else unquote(segment.removeprefix("t=")))
+    assert list(index.where(t=value)) == [entry]
 
 
 @given(
@@ -136,6 +144,28 @@ def test_a_relative_path_means_the_directory_of_the_configuration(tmp_path: Path
     checkpoint(handler, "P.a", 1)
     checkpoint(FileHandler(f"file://{tmp_path}/url"), "P.a", 1)
     assert files(tmp_path / "path") == files(tmp_path / "url") == ["P/a.ckpt"]
+
+
+def test_a_path_may_begin_with_the_home_directory(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For writing, for the index and for loading; an empty one, of a variable that is not set, is refused."""
+    monkeypatch.chdir(home)
+    checkpoint(FileHandler("~/kept"), "P.a", 1)
+    checkpoint(FileHandler(Path("~/kept")), "P.b", 1)
+    assert files(home / "kept") == ["P/a.ckpt", "P/b.ckpt"]
+    assert [load(entry) for entry in checkpoints.index_checkpoint_files("~/kept")] == [{"data": 1}, {"data": 1}]
+    assert load("~/kept/P/a.ckpt") == {"data": 1}
+    for use in (FileHandler, checkpoints.index_checkpoint_files):
+        with pytest.raises(UsageError, match="path is empty"):
+            use("")
+
+
+def test_a_handler_goes_to_another_process(place: Path) -> None:
+    """As a pickle, also when it has been used, and writes to the same place there."""
+    for form, value in (("pickle", 1), ("json", 1), ("parquet", [1])):
+        handler = FileHandler(place, format=form, overwrite="number")
+        checkpoint(handler, "P.a", value)
+        checkpoint(pickle.loads(pickle.dumps(handler)), "P.a", value)
+    assert len(files(place)) == 6
 
 
 # Overwriting
@@ -264,11 +294,83 @@ def test_a_full_disk_changes_nothing(place: Path, monkeypatch: pytest.MonkeyPatc
     assert load(place / "P/a.ckpt") == {"data": 1}
 
 
-def test_a_place_that_cannot_be_written_to_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [1, "x" * (IN_MEMORY + 1)], ids=["small", "large"])
+def test_a_place_that_cannot_be_written_to_says_so(tmp_path: Path, value: Any) -> None:
     """A file where the directory should be."""
     (tmp_path / "path").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
-        checkpoint(FileHandler(tmp_path / "path"), "P.a", 1)
+        checkpoint(FileHandler(tmp_path / "path"), "P.a", value)
+
+
+#: Writes a large value of one kind, noting how much more memory the process has had than before; what it was and what the file takes.
+WATCHED = """
+import os, sys
+import numpy as np, pandas as pd
+from ckpt.checkpoints import FileHandler, checkpoint
+
+def memory(what):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith(what))
+
+make = {
+    "array": lambda: np.arange(16_000_000, dtype=float),
+    "table": lambda: pd.DataFrame({"a": np.random.default_rng(0).random(16_000_000)}),
+    "bytes": lambda: os.urandom(128_000_000),
+    "texts": lambda: [f"{number:01000}" for number in range(128_000)],
+}[sys.argv[1]]
+handler = FileHandler("path", format=sys.argv[2])
+checkpoint(handler, "P.first", [1])
+value = make()
+before = memory("VmRSS")
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")
+path = "path/P/a." + {"pickle": "ckpt"}.get(sys.argv[2], sys.argv[2])
+checkpoint(handler, "P.a", value)
+print(os.stat(path).st_size, memory("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="the peak of memory is set back on Linux only")
+@pytest.mark.parametrize(
+    ("kind", "form"), [("array", "pickle"), ("table", "pickle"), ("bytes", "pickle"), ("texts", "pickle"), ("table", "parquet")]
+)
+def test_large_values_are_not_in_memory_twice(tmp_path: Path, kind: str, form: str) -> None:
+    """Arrays are written from where they are, of what is pickled or compressed a part waits in memory; parquet adds a group of rows."""
+    size, more = map(int, python("-c", WATCHED, kind, form, cwd=tmp_path).stdout.split())
+    assert size > 4 * IN_MEMORY * 0.9
+    assert more < size * (3 / 8 if form == "pickle" else 1)
+
+
+def test_a_large_value_leaves_nothing_behind_where_it_cannot_be_kept(place: Path) -> None:
+    """Neither in the directory nor open: what the first way of encoding began is forgotten when another is taken."""
+    handler = FileHandler(place)
+    before = len(os.listdir("/dev/fd"))
+    with pytest.warns(CkptWarning, match="Not all of 'data'"):
+        checkpoint(handler, "P.a", ["x" * (IN_MEMORY + 1), threading.Lock()])
+    assert (files(place), len(os.listdir("/dev/fd"))) == (["P/a.ckpt"], before)
+    found = load(place / "P/a.ckpt", "data")
+    assert found[0] == "x" * (IN_MEMORY + 1)
+    assert isinstance(found[1], Placeholder)
+
+
+def test_a_disk_that_is_full_for_a_large_value(tmp_path: Path) -> None:
+    """The same error as for a small one, whatever the format: files that are too large are refused by the system."""
+    text = """
+import resource
+from ckpt.checkpoints import FileHandler, checkpoint, spilling
+from ckpt.errors import StoreError
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+for spilling.IN_MEMORY in (spilling.IN_MEMORY, 2_000_000):
+    for form, value in {"pickle": "x" * 5_000_000, "json": "x" * 5_000_000, "parquet": list(range(5_000_000))}.items():
+        try:
+            checkpoint(FileHandler("path", format=form), "P.a", value)
+        except StoreError as error:
+            print(form, error)
+"""
+    told = python("-c", text, cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in told] == 2 * ["pickle", "json", "parquet"]
+    assert all("written" in line and "too large" in line for line in told)
+    assert files(tmp_path / "path") == []
 
 
 def test_files_are_as_readable_as_the_umask_says(place: Path) -> None:
@@ -381,6 +483,12 @@ def test_what_cannot_be_kept_is_a_placeholder_and_warned_of(place: Path) -> None
     assert found["x"] == 1
     assert isinstance(found["generator"], Placeholder)
     assert load(place / "P/b.ckpt", "nested")[0] == 1
+    with pytest.warns(CkptWarning, match="'lock' in the checkpoint 'P.c'"):
+        checkpoint(handler, "P.c", x=1, lock=threading.Lock())
+    for name, reasons in {"a": {"x": None, "generator": "half-way"}, "c": {"x": None, "lock": "cannot pickle"}}.items():
+        told = {value.name: value.reason for value in checkpoints.header(place / f"P/{name}.ckpt").values}  # noqa: PD011 - no table's
+        assert told.keys() == reasons.keys()
+        assert all(told[each] is None if reason is None else reason in str(told[each]) for each, reason in reasons.items())
 
 
 def test_classes_of_a_script_come_back_in_another(tmp_path: Path) -> None:
@@ -419,15 +527,20 @@ def test_an_unreadable_key_costs_only_the_signature(place: Path, home: Path) -> 
 def test_json(place: Path) -> None:
     """One object, readable by anything; what JSON cannot say is an error that names the value, and nothing is written."""
     handler = FileHandler(place, format="json", indent=2)
-    checkpoint(handler, "P.a", {"x": [1, 2.5, None, True], "größe": {"a": "b"}, 'quo"te': 1})
-    assert json.loads((place / "P/a.json").read_text(encoding="utf-8")) == {"x": [1, 2.5, None, True], "größe": {"a": "b"}, 'quo"te': 1}
+    values = {"x": [1, 2.5, None, True], "größe": {"a": "b"}, 'quo"te': 1, "half \ud800": "\udfff"}
+    checkpoint(handler, "P.a", values)
+    assert json.loads((place / "P/a.json").read_text(encoding="utf-8")) == values
+    checkpoint(handler, "P.none", {})
+    assert load(place / "P/none.json") == {}
     assert load(place / "P/a.json", "größe") == {"a": "b"}
     for wrong in (np.zeros(3), {1, 2}, float("nan"), object()):
         with pytest.raises(UsageError, match=r"The value 'wrong'.*cannot be written as JSON"):
             checkpoint(handler, "P.b", x=1, wrong=wrong)
     with pytest.raises(UsageError, match="has no header"):
         checkpoints.header(place / "P/a.json")
-    assert files(place) == ["P/a.json"]
+    assert files(place) == ["P/a.json", "P/none.json"]
+    checkpoint(handler, "P.changed", {"keys": {1: (2,)}})
+    assert load(place / "P/changed.json") == {"keys": {"1": [2]}}
 
 
 TABLES: list[tuple[Any, Callable[[Any, Any], object]]] = [
@@ -527,3 +640,10 @@ def test_what_cannot_be_loaded_says_why(place: Path) -> None:
         load(place / "f.ckpt")
     with pytest.raises(DamagedError):
         load(f"{place}/a.ckpt")
+    with pytest.raises(UsageError, match="neither an entry of an index nor a path"):
+        load(checkpoints.index_checkpoint_files(place))  # type: ignore[arg-type]
+    (place / "locked.json").write_text("{}")
+    (place / "locked.json").chmod(0)
+    if os.geteuid():
+        with pytest.raises(StoreError, match="cannot be read"):
+            load(place / "locked.json")

@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,10 @@ from ckpt.checkpoints import (
     index_checkpoint_files,
     index_files,
     load,
-    tags,
     with_checkpoint_tags,
 )
 from ckpt.checkpoints.paths import NULL
-from ckpt.errors import CkptError, NotFoundError, StoreError, TagError
+from ckpt.errors import CkptError, NotFoundError, StoreError, TagError, UsageError
 from tests.processes import ckpt, environment, python
 
 pytestmark = pytest.mark.usefixtures("names")
@@ -152,18 +152,29 @@ def test_an_entry_says_what_its_path_says(place: Path) -> None:
     assert entry != entry.checkpoint_path
 
 
-def test_a_repeated_tag_is_told_by_tags_only(place: Path) -> None:
-    """As attribute, as item and in a table it is an error that says to use `.tags`."""
+def test_a_repeated_tag_is_no_attribute(place: Path) -> None:
+    """It is an error that says to use `.tags`, also where Python prints it."""
     write(place, ("a", "a1"), ("b", "b1"), ("a", "a2"))
-    index = index_checkpoint_files(place)
-    assert index[0].tags == (("a", "a1"), ("b", "b1"), ("a", "a2"))
-    assert index[0].b == "b1"
+    (entry,) = index_checkpoint_files(place)
+    assert entry.tags == (("a", "a1"), ("b", "b1"), ("a", "a2"))
+    assert entry.b == "b1"
     with pytest.raises(CkptError, match="'a' occurs 2 times") as caught:
-        _ = index[0].a
-    assert ".tags" in caught.value.hint
-    for table in (frame, pl.DataFrame, pa.table):
-        with pytest.raises(TagError, match="'a' occurs 2 times"):
-            table(index)
+        _ = entry.a
+    assert "".join(traceback.format_exception(caught.value)).endswith("\nhint: use .tags: it has them all\n")
+
+
+def test_a_repeated_tag_is_one_cell_of_a_table(place: Path) -> None:
+    """All of its values are in it, in order; the other rows are as they are, and so is the table of a file that has the tag once."""
+    write(place, ("a", 1), ("b", "b1"), ("a", 2))
+    write(place, ("a", 3), ("a", None))
+    write(place, ("a", 4))
+    index = index_checkpoint_files(place)
+    cells = ["1, 2", f"3, {NULL}", "4"]
+    assert frame(index)["a"].tolist() == pl.DataFrame(index)["a"].to_list() == pa.table(index)["a"].to_pylist() == cells
+    assert [row for (row,) in rows("SELECT a FROM made", made=index)] == cells
+    assert [dict(entry)["a"] for entry in index] == [entry["a"] for entry in index] == cells
+    assert [json.loads(json.dumps(entry))["b"] for entry in index] == ["b1", None, None]
+    assert index.columns()["a"] == cells
 
 
 def test_a_tag_named_like_a_field_leaves_the_field_alone(place: Path) -> None:
@@ -173,8 +184,31 @@ def test_a_tag_named_like_a_field_leaves_the_field_alone(place: Path) -> None:
     assert entry.tags == (("tags", "t"), ("prefixes", "p"), ("checkpoint_path", "x"), ("items", "i"))
     assert entry.prefixes == ("P",)
     assert entry.checkpoint_path.endswith("a.json")
-    assert dict(entry.items())["tags"] == "t"
+    assert dict(entry)["tags"] == "t"
     assert frame(index).columns.tolist() == ["prefixes", "checkpoint_name", "tags", "items", "checkpoint_path"]
+
+
+METHODS = [name for name in vars(dict) if not name.startswith("_") and name != "keys"]
+
+
+def test_a_tag_named_like_a_method_of_a_dict_is_the_tag(place: Path) -> None:
+    """Although an entry is a dict, for tables; `keys` alone makes it one, and is in `.tags` and in the table."""
+    assert {"update", "values", "items", "copy", "get"} <= set(METHODS)
+    write(place, *((name, f"{name} it") for name in METHODS), ("keys", "k"), ("storage_options", "s"))
+    write(place, ("update", 1), ("update", 2))
+    index = index_checkpoint_files(place)
+    repeated, entry = sorted(index, key=lambda entry: len(entry.tags))
+    assert {name: getattr(entry, name) for name in METHODS} == {name: f"{name} it" for name in METHODS}
+    assert entry.storage_options == "s"
+    assert dict(entry.tags)["keys"] == "k"
+    with pytest.raises(TagError, match="'update' occurs 2 times"):
+        _ = repeated.update
+    assert repeated.get("missing") is None
+    for other in (copy.copy(entry), copy.deepcopy(entry), pickle.loads(pickle.dumps(entry))):
+        assert (other, other.items, load(other)) == (entry, "items it", {"data": 1})
+    columns = {"prefixes", "checkpoint_name", "checkpoint_path", "keys", "storage_options", *METHODS}
+    assert set(frame(index).columns) == set(pl.DataFrame(index).columns) == set(pl.DataFrame(list(index)).columns) == columns
+    assert dict(entry) == {**entry} == next(row for row in frame(index).to_dict("records") if row["keys"] == "k")
 
 
 def test_only_what_lies_below_the_directory_counts(tmp_path: Path) -> None:
@@ -200,9 +234,9 @@ def test_paths_begin_as_the_directory_was_given(place: Path, monkeypatch: pytest
 
 
 def test_files_of_others_are_in_the_other_index(place: Path) -> None:
-    """`index_checkpoint_files` goes by extension and passes over what is hidden; `index_files` takes every file."""
+    """`index_checkpoint_files` goes by extension and passes over what is hidden, where no tag is; `index_files` takes every file."""
     write(place, ("date", "2017"))
-    for other in ("date=2021/other_file.txt", "date=2021/x.tar.gz", "date=2021/.tmp-1.json", ".hidden", "plain"):
+    for other in ("date=2021/other_file.txt", "date=2021/x.tar.gz", "date=2021/.tmp-1.json", ".hidden", "plain", ".git/x.json"):
         (place / other).parent.mkdir(parents=True, exist_ok=True)
         (place / other).write_text("")
     (place / "empty").mkdir()
@@ -211,10 +245,12 @@ def test_files_of_others_are_in_the_other_index(place: Path) -> None:
     index = index_files(place)
     names = {os.path.relpath(entry.checkpoint_path, place): entry.checkpoint_name for entry in index}
     expected = {"other_file.txt": "other_file", "x.tar.gz": "x", ".tmp-1.json": ".tmp-1"}
-    loop = {"loop": "loop"}  # a link to a directory is not followed
+    loop = {"loop": "loop", ".git/x.json": "x"}  # a link to a directory is not followed
     assert names == {"date=2017/P/a.json": "a", ".hidden": ".hidden", "plain": "plain"} | loop | {
         f"date=2021/{k}": v for k, v in expected.items()
     }
+    write(place, (".git", 1), name="P.b")
+    assert [entry.tags for entry in index_checkpoint_files(place)] == [((".git", "1"),), (("date", "2017"),)]
 
 
 def test_files_come_in_order(place: Path) -> None:
@@ -251,6 +287,10 @@ def test_a_directory_that_is_not_there(place: Path) -> None:
     """It is an error, and so is one that cannot be read; an empty one is an empty index and an empty table."""
     with pytest.raises(NotFoundError, match="no directory"):
         index_checkpoint_files(place)
+    place.write_text("")
+    with pytest.raises(NotFoundError, match="is a file, not a directory"):
+        index_checkpoint_files(place)
+    place.unlink()
     place.mkdir()
     index = index_checkpoint_files(place)
     assert (len(index), list(index)) == (0, [])
@@ -272,7 +312,9 @@ def test_an_index_is_cut_and_filtered(place: Path) -> None:
     assert [entry.iteration for entry in index[1:3]] == ["1", "2"]
     assert index[-1].iteration == "3"
     assert [entry.iteration for entry in index.where(flag=True)] == ["0", "2"]
-    assert [entry.iteration for entry in index.where(("foo", 1), ("foo", "2"), iteration=3)] == ["3"]
+    assert [entry.iteration for entry in index.where(("foo", 1), ("foo", "2"), iteration=np.int64(3))] == ["3"]
+    with pytest.raises(UsageError, match="'flag' is a list"):
+        index.where(flag=[True])
     assert len(index.where(missing=None)) == 0
     assert repr(index) == "<index of 4 files>"
 
@@ -367,7 +409,7 @@ def test_the_command_lists_names_tags_and_paths(place: Path) -> None:
     shown = ckpt("index", "path", cwd=place.parent).stdout.splitlines()
     assert shown[0].split() == ["checkpoint", "iteration", "foo", "evil", "path"]
     assert shown[1].split("  ")[0] == "P.a"
-    assert "1, none" in shown[1]
+    assert f"1, {NULL}" in shown[1]
     assert r"\x1b[31m\n" in shown[2]
     assert shown[1].endswith("  path/iteration=1/foo=1/foo=__HIVE_DEFAULT_PARTITION__/P/a.json")
     assert len(shown) == 3
@@ -387,7 +429,29 @@ def test_the_command_filters(place: Path) -> None:
     assert shown("iteration=1") == ["iteration=1/foo=1/foo=3/P/a.json", "iteration=1/foo=2/foo=3/P/a.json"]
     assert shown("iteration=1", "foo=1", "foo=3") == ["iteration=1/foo=1/foo=3/P/a.json"]
     assert shown("iteration=3") == []
-    assert "no checkpoint files" in ckpt("index", place, "--where", "iteration=3", cwd=place.parent).stderr
+
+
+def test_the_command_says_why_there_is_nothing_to_list(place: Path) -> None:
+    """No files at all, or none with this tag: then it says which tags there are."""
+    place.mkdir()
+    assert ckpt("index", place, "--where", "x=1", cwd=place.parent).stderr == "no checkpoint files\n"
+    write(place, ("iteration", 1), ("evil\n", 2))
+    for asked in ("iteration=2", "nosuch=9"):
+        done = ckpt("index", place, "--where", asked, cwd=place.parent)
+        assert done.stderr == f"none of 1 files has {asked}; their tags: iteration, evil\\n\n"
+
+
+def test_what_the_table_shows_can_be_asked_for(place: Path) -> None:
+    """A tag without a value, an empty one, and one that is missing look different, and are found."""
+    write(place, ("note", None))
+    write(place, ("note", ""))
+    write(place, ("note", "none"))
+    write(place, ("other", 1))
+    plain = ckpt("index", place, cwd=place.parent).stdout.splitlines()
+    assert [line.split()[1] for line in plain[1:]] == ['""', NULL, "none", "1"]
+    for value, path in {NULL: NULL, "": "", "none": "none"}.items():
+        (line,) = ckpt("index", place, "--where", f"note={value}", cwd=place.parent).stdout.splitlines()[1:]
+        assert line.endswith(f"{place}/note={path}/P/a.json")
 
 
 def test_the_command_prints_json(written: Path) -> None:
@@ -439,11 +503,3 @@ def test_on_a_terminal_there_is_a_table(terminal: Any) -> None:
     assert "…" not in terminal.before
     told = "".join(terminal.before.split())
     assert "path/to/checkpoints/iteration=2" in told
-
-
-def test_numbers_of_numpy_are_no_tags() -> None:
-    """They are refused with the way out, so that none is written as `np.int64(1)`."""
-    iteration: Any = np.int64(1)
-    with pytest.raises(CkptError, match="is a int64") as caught, tags(iteration=iteration):
-        pass
-    assert "str(...)" in caught.value.hint

@@ -6,7 +6,8 @@ import multiprocessing
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 from ckpt import checkpoints
 from ckpt._model.record import FORMAT
-from ckpt.checkpoints import FileHandler, checkpoint, index_checkpoint_files, index_files, load, remote, tags
+from ckpt.checkpoints import FileHandler, checkpoint, index_checkpoint_files, index_files, load, remote, spilling, tags
 from ckpt.errors import DamagedError, ExistsError, NotFoundError, StoreError, UsageError
-from tests.processes import ckpt, environment
+from tests.processes import ckpt, environment, python
 
 pytest.importorskip("s3fs", reason="the extra ckpt[remote] is not installed")
 pytest.importorskip("moto", reason="the S3 server of the tests is not installed")
@@ -174,6 +175,68 @@ def test_what_is_wrong_on_s3_is_said(url: str, options: dict[str, Any]) -> None:
         load(f"{url}/bad.ckpt", storage_options=options)
     with pytest.raises(UsageError, match="no path that fsspec knows"):
         FileHandler("nothing://x")
+
+
+def test_what_the_libraries_below_raise_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server, no credentials, all buckets at once: one line in Python and on the command line, and no traceback of theirs."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    nobody = options_for("http://127.0.0.1:9") | {"config_kwargs": {"retries": {"max_attempts": 0}}}
+    for options, match in ((nobody, "connect"), ({"skip_instance_cache": True}, "credentials")):
+        uses: list[Callable[[], object]] = [
+            partial(checkpoint, FileHandler("s3://bucket/x", storage_options=options), "P.a", 1),
+            partial(index_checkpoint_files, "s3://bucket/x", storage_options=options),
+            partial(load, "s3://bucket/x/P/a.ckpt", storage_options=options),
+            partial(checkpoints.header, "s3://bucket/x/P/a.ckpt", storage_options=options),
+        ]
+        for use in uses:
+            with pytest.raises(StoreError, match=match) as caught:
+                use()
+            assert "storage_options" in caught.value.hint
+    done = ckpt("index", "s3://bucket/x", cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+    done = ckpt("index", "s3://", cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+
+
+def test_a_bucket_that_is_not_there(endpoint: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """Nothing is found in it, and that is what is said."""
+    for url in ("s3://nowhere", "s3://nowhere/x"):
+        with pytest.raises(NotFoundError, match="nothing at"):
+            index_checkpoint_files(url, storage_options=options)
+    with pytest.raises(NotFoundError, match="no file"):
+        load("s3://nowhere/x.ckpt", storage_options=options)
+
+
+@pytest.mark.parametrize(("url", "package"), [("gs://bucket/x", "gcsfs"), ("s3://bucket/x", "'ckpt[remote]'")])
+def test_the_hint_names_the_package_that_is_missing(url: str, package: str, tmp_path: Path) -> None:
+    """Only that for S3 comes with the extra."""
+    text = f"""
+import sys
+sys.modules["gcsfs"] = sys.modules["s3fs"] = None
+from ckpt.checkpoints import FileHandler
+from ckpt.errors import UsageError
+try:
+    FileHandler({url!r})
+except UsageError as err:
+    print(err.hint)
+"""
+    assert python("-c", text, cwd=tmp_path).stdout == f"pip install {package}\n"
+
+
+def test_large_pickled_values_on_s3(url: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that fit into one upload, those that do not, and those that do not fit into memory."""
+    monkeypatch.setattr(spilling, "IN_MEMORY", 10_000_000)
+    for name, size in (("a", 2_000_000), ("b", 9_000_000), ("c", 12_000_000)):
+        checkpoint(FileHandler(url, storage_options=options), f"P.{name}", text="x" * size, small=1)
+    assert [load(entry) for entry in index_checkpoint_files(url, storage_options=options)] == [
+        {"text": "x" * size, "small": 1} for size in (2_000_000, 9_000_000, 12_000_000)
+    ]
 
 
 def test_any_file_system_of_fsspec(tmp_path: Path) -> None:

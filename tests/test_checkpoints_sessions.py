@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from ckpt import checkpoints
-from ckpt.checkpoints import DictHandler, Session, load, tags
-from ckpt.errors import UsageError
+from ckpt.checkpoints import DictHandler, FileHandler, Session, load, tags
+from ckpt.errors import ExistsError, UsageError
 
 pytestmark = pytest.mark.usefixtures("names")
 
@@ -123,6 +123,27 @@ def test_a_commit_that_fails_can_be_tried_again(handler: Counting) -> None:
     assert handler.objects == {"P/a": {"x": 1}}
 
 
+def test_a_second_commit_is_a_second_write(tmp_path: Path) -> None:
+    """Of all that was staged: the file that is there is replaced, refused or kept beside it, as the handler says."""
+
+    def commit_twice(handler: checkpoints.Handler) -> None:
+        checkpoints.config(handler, "P")
+        session = Session("P.a")
+        session.checkpoint(x=1)
+        session.commit()
+        session.checkpoint(y=2)
+        session.commit()
+
+    checkpoints.register("P", ["a"])
+    commit_twice(FileHandler(tmp_path / "replace"))
+    assert [load(entry) for entry in checkpoints.index_checkpoint_files(tmp_path / "replace")] == [{"x": 1, "y": 2}]
+    commit_twice(FileHandler(tmp_path / "number", overwrite="number"))
+    assert [load(entry) for entry in checkpoints.index_checkpoint_files(tmp_path / "number")] == [{"x": 1}, {"x": 1, "y": 2}]
+    for refusing in (FileHandler(tmp_path / "error", overwrite="error"), DictHandler()):
+        with pytest.raises(ExistsError):
+            commit_twice(refusing)
+
+
 def test_an_unconfigured_session_does_nothing() -> None:
     """It registers its name when it is used, and one that is switched on meanwhile stages from then on."""
     handler = DictHandler()
@@ -150,6 +171,25 @@ def test_what_a_session_cannot_be() -> None:
             Session(*wrong)
     with pytest.raises(UsageError):
         Session("P.a").checkpoint(1, x=2)
+
+
+def test_a_dict_holds_the_values_as_they_were_staged() -> None:
+    """As a file does; a handler that has no `stage` is given what they are at the end."""
+
+    class Noting:
+        def put(self, name: str, tags: Any, values: Mapping[str, Any]) -> None:
+            self.noted = dict(values)
+
+    noting, keeping = Noting(), DictHandler()
+    checkpoints.register("P", ["a", "b"])
+    checkpoints.config("P.a", keeping)
+    checkpoints.config("P.b", noting)
+    items = [1]
+    with Session("P", ["a", "b"]) as sessions:
+        for session in sessions:
+            session.checkpoint(items)
+        items.append(2)
+    assert (keeping.objects["P/a"], noting.noted) == ({"data": [1]}, {"data": [1, 2]})
 
 
 @pytest.mark.parametrize("form", ["pickle", "parquet", "json"])

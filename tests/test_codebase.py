@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ckpt.codebase import LeftOut, Report, checkpoint, make_pyz
+from ckpt.codebase import LeftOut, Report, UniqueCodebase, checkpoint, make_pyz
 from ckpt.codebase.archive import read
 from ckpt.codebase.listing import list_folder
 from ckpt.codebase.rules import parse_size
@@ -33,6 +33,9 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
     return tmp_path / "codebase.zip"
+
+
+PORTABLE = "no relative path on every system"
 
 
 def taken(report: Report) -> set[str]:
@@ -114,6 +117,23 @@ def test_without_git_the_folder_is_read_all_the_same(tree: Path, output: Path, m
     assert "eval.py" not in taken(report)
     assert "train.py" in taken(report)
     assert reason(report, ".git/") == "version control"
+    assert report.commit is None
+    assert [note.partition(" (")[0] for note in report.notes] == ["git cannot be started"]
+
+
+def test_of_what_git_ignores_only_the_top_is_told(tree: Path, output: Path) -> None:
+    """A directory is named once, not with its contents, and with the reason for which nothing of it would go in anyway."""
+    plant(tree, {".gitignore": "big/\n*.log\nvenv\n", ".pyckpt/.gitignore": "*", ".pyckpt/journals/a.jsonl": "", "big/deep/x": ""})
+    plant(tree, {"run.log": "", "venv/pyvenv.cfg": "", "venv/lib/a.py": "", "src/venv/pyvenv.cfg": "", "src/__pycache__/model.pyc": ""})
+    git(tree, "init", "-q")
+    assert checkpoint(tree, output).left_out == (
+        LeftOut(path=".pyckpt/", reason="captures"),
+        LeftOut(path="big/", reason="ignored by git"),
+        LeftOut(path="run.log", reason="ignored by git"),
+        LeftOut(path="src/__pycache__/", reason="compiled code"),
+        LeftOut(path="src/venv/", reason="a virtual environment"),
+        LeftOut(path="venv/", reason="a virtual environment"),
+    )
 
 
 NAMES = st.sampled_from(["a", "b", "ab", "a.py", "b.txt", "build", "x y", "[z]", "é"])
@@ -152,11 +172,15 @@ def test_gitignore_means_what_git_means(
 def test_secrets_captures_and_environments_stay_out(tree: Path, output: Path) -> None:
     """Keys, `.env` files, captures, virtual environments and compiled code stay out, tracked or not, each with a reason."""
     secrets = [".env", ".env.local", "deploy.pem", "server.KEY", "id_rsa", "id_ed25519", ".netrc", "sub/.pypirc", "store.p12"]
-    plant(tree, dict.fromkeys(secrets, "secret"))
+    secrets += ["prod.env", "credentials.json", "secrets.toml", "kubeconfig", "client_secret_12.json", "service-account.json"]
+    plant(tree, dict.fromkeys([*secrets, ".ssh/config"], "secret"))
     plant(tree, {".env.example": "", "id_rsa.pub": "", "monkey.py": "", ".pyckpt/journals/x.jsonl": "", "venv/pyvenv.cfg": ""})
+    plant(tree, {"credentials.py": "", "secrets.py": "", "gym.env.py": ""})
     plant(tree, {"venv/lib/a.py": "", "src/__pycache__/model.pyc": "", "old.pyc": "", "conda/conda-meta/history": "", "conda/b.py": ""})
     for report in (checkpoint(tree, output), checkpoint(repository(tree), output)):
-        assert {".env.example", "id_rsa.pub", "monkey.py"} <= taken(report)
+        assert {".env.example", "id_rsa.pub", "monkey.py", "credentials.py", "secrets.py", "gym.env.py"} <= taken(report)
+        assert "secret" in reason(report, ".ssh/")
+        assert ".ssh/config" not in taken(report)
         assert not set(secrets) & taken(report)
         assert all("secret" in reason(report, name) for name in secrets)
         assert not [name for name in taken(report) if name.startswith(("venv", "conda", ".pyckpt", ".git/")) or name.endswith(".pyc")]
@@ -183,15 +207,15 @@ def test_sizes_patterns_and_kinds_leave_files_out(tree: Path, output: Path) -> N
         seen.append((os.path.relpath(folder, tree), sorted(names)))
         return [name for name in names if name == "gone.py"]
 
-    report = checkpoint(tree, output, ignore_larger_than="1K", ignore_patterns=("notes", "deep/*.tmp"), ignore=(ignore,))
-    assert "larger than 1,000 bytes" in reason(report, "big.txt")
-    assert reason(report, "notes/") == reason(report, "deep/notes/") == "ignore_patterns: notes"
-    assert reason(report, "deep/c.tmp") == "ignore_patterns: deep/*.tmp"
+    report = checkpoint(tree, output, ignore_larger_than="1K", ignore_patterns=("notes", "./deep/*.tmp"), ignore=(ignore,))
+    assert reason(report, "big.txt") == "larger than 1,000 bytes"
+    assert reason(report, "notes/") == reason(report, "deep/notes/") == "the pattern notes"
+    assert reason(report, "deep/c.tmp") == "the pattern ./deep/*.tmp"
     assert reason(report, "gone.py") == "ignore"
     assert ("deep", ["c.tmp", "d.py", "notes"]) in seen
     only = checkpoint(tree, output, py_only=True)
     assert all(name.endswith(".py") for name in only.files)
-    assert reason(only, "src/data.txt") == "py_only"
+    assert reason(only, "src/data.txt") == "no .py file"
 
 
 def test_links_are_followed_inside_the_folder_only(tree: Path, tmp_path: Path, output: Path) -> None:
@@ -213,8 +237,8 @@ def test_links_are_followed_inside_the_folder_only(tree: Path, tmp_path: Path, o
     assert reason(report, "broken") == "it is not there"
 
 
-def test_what_is_no_file_or_cannot_be_read_stays_out(tree: Path, output: Path) -> None:
-    """A FIFO is not waited for, a socket not opened, and a file without permission or with a name that is no text is passed over."""
+def test_what_is_no_file_or_cannot_be_read_stays_out(tree: Path, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A FIFO is not waited for, a socket not opened; a file that cannot be read, or under whose name none is unpacked, is passed over."""
     os.mkfifo(tree / "fifo")
     with socket.socket(socket.AF_UNIX) as listener:
         os.chdir(tree)
@@ -225,9 +249,13 @@ def test_what_is_no_file_or_cannot_be_read_stays_out(tree: Path, output: Path) -
     (tree / "closed.py").write_text("")
     (tree / "closed.py").chmod(0)
     Path(os.fsdecode(os.fsencode(tree) + b"/\xff.py")).write_text("")
+    plant(tree, {"red\x1b[31m.py": "", "back\\slash.py": "", "c:/drive.py": "", "new\nline/a.py": ""})
     report = checkpoint(tree, output)
     assert reason(report, "fifo") == reason(report, "socket") == "no regular file"
     assert reason(report, os.fsdecode(b"\xff.py")) == "its name is no text"
+    assert [reason(report, name) for name in ("red\x1b[31m.py", "back\\slash.py", "c:/drive.py", "new\nline/a.py")] == [PORTABLE] * 4
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    UniqueCodebase(output).close()
     if os.getuid():
         assert "cannot be read" in reason(report, "closed.py")
         assert "closed.py" not in report.files
@@ -254,10 +282,10 @@ def test_a_file_that_changes_its_kind_meanwhile_is_not_waited_for(tree: Path, ou
 
 def test_the_report_is_short(tree: Path, output: Path) -> None:
     """As a text, the report names the first files of each reason and counts the others."""
-    plant(tree, {f"data/{number}.bin": "x" * 20 for number in range(10)})
-    text = str(checkpoint(tree, output, ignore_larger_than=10, ignore_patterns="src"))
-    assert "left out: src/ (ignore_patterns: src)" in text
-    assert "data/0.bin, data/1.bin, data/2.bin and 7 more (larger than 10 bytes: 20)" in text
+    plant(tree, {f"data/{number}.bin": "x" * (500 + number) for number in range(10)})
+    text = str(checkpoint(tree, output, ignore_larger_than=400, ignore_patterns="src"))
+    assert "left out: src/ (the pattern src)" in text
+    assert "data/0.bin, data/1.bin, data/2.bin and 7 more (larger than 400 bytes)" in text
 
 
 @pytest.mark.parametrize(
@@ -273,7 +301,7 @@ def test_what_is_no_size_is_refused(tree: Path, output: Path, size: str) -> None
     """A size that cannot be read is an error that shows one that can, and nothing is written."""
     with pytest.raises(UsageError) as raised:
         checkpoint(tree, output, ignore_larger_than=size)
-    assert "'1M'" in raised.value.hint
+    assert "1M" in raised.value.hint
     assert not output.exists()
 
 
@@ -306,6 +334,33 @@ def test_of_two_files_with_one_name_the_main_folders_is_taken(tree: Path, tmp_pa
         assert archive.read("src/model.py") == (tree / "src/model.py").read_bytes()
     assert "src/more.py" in taken(report)
     assert "has this name" in reason(report, "src/model.py")
+
+
+@pytest.mark.parametrize(("ours", "library"), [("mylib.py", "mylib"), ("mylib/__init__.py", "mylib.py")])
+def test_of_two_modules_with_one_name_the_main_folders_is_taken(tree: Path, tmp_path: Path, output: Path, ours: str, library: str) -> None:
+    """A library that would be imported in the place of a module of the folder, in its other form, stays out."""
+    plant(tree, {ours: "W = 1\n"})
+    plant(tmp_path / "lib", {"mylib/__init__.py": "", "mylib/core.py": ""} if library == "mylib" else {"mylib.py": ""})
+    report = checkpoint(tree, output, extra_libraries=[tmp_path / "lib" / library])
+    assert {name for name in taken(report) if name.startswith("mylib")} == {ours}
+    assert any("has this name" in one.reason for one in report.left_out)
+
+
+def test_a_snapshot_of_nothing_is_an_error(tmp_path: Path, output: Path) -> None:
+    """Where no file goes in, that is said, with the reason why, and nothing is written."""
+    with pytest.raises(UsageError, match="no file") as raised:
+        checkpoint(plant(tmp_path / "tree", {".env": "A=1"}), output)
+    assert raised.value.hint == "left out: .env (it may hold a secret; it is taken only when it is named)"
+    assert not output.exists()
+
+
+def test_a_snapshot_that_would_be_taken_for_a_bomb_says_so(tree: Path, output: Path) -> None:
+    """What unpacks to more than a hundred times its size is written, with a note of what opens it."""
+    plant(tree, {"src/rows.csv": bytes(80 << 20)})
+    (note,) = checkpoint(tree, output).notes
+    assert "--max-bytes" in note
+    assert f"{output}: " in str(checkpoint(tree, output))
+    assert "note: it unpacks" in str(checkpoint(tree, output))
 
 
 @pytest.mark.parametrize(
@@ -482,13 +537,97 @@ def test_a_snapshot_runs_however_its_path_is_spelt(tree: Path, output: Path, tmp
 
 
 def test_a_snapshot_says_how_to_run_it(tree: Path, output: Path, tmp_path: Path) -> None:
-    """Without an argument it says how it is used, and fails; with one that leads nowhere it says that."""
+    """Without an argument it says how it is used, and fails."""
     checkpoint(tree, output)
     done = bare(output, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "python codebase.zip train.py ..." in done.stderr
     assert bare(output, "--help", cwd=tmp_path).stdout == done.stderr
-    assert "There is no nothing.py in" in bare(output, "nothing.py", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("nothing.py", "There is no 'nothing.py' in this snapshot."),
+        ("../codebase/train.py", "There is no '../codebase/train.py' in this snapshot."),
+        ("nothing", "There is no module 'nothing' in this snapshot."),
+        ("src.nothing", "There is no module 'src.nothing' in this snapshot."),
+        ("train.deeper", "There is no module 'train.deeper' in this snapshot."),
+        ("/etc/passwd", "There is no module '/etc/passwd' in this snapshot."),
+        ("../../etc/passwd", "There is no module '../../etc/passwd' in this snapshot."),
+        ("src", "'src' is a package without a __main__.py."),
+        ("train:nothing", "There is no 'nothing' in module 'train'."),
+        ("nothing:main", "There is no module 'nothing' in this snapshot."),
+        ("src.model:VERSION", "'VERSION' in module 'src.model' is no function."),
+        (":", "There is no module '' in this snapshot."),
+    ],
+)
+def test_an_entry_that_leads_nowhere_is_said_in_a_line(tree: Path, output: Path, tmp_path: Path, entry: str, said: str) -> None:
+    """A script, module or function that is not there, or cannot run, is no traceback; the exit code is that of Python without a script."""
+    checkpoint(tree, output)
+    with zipfile.ZipFile(output) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    for place in (output, tmp_path / "unpacked"):
+        done = bare(place, entry, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (2, f"{said}\n")
+
+
+@pytest.mark.parametrize(
+    ("entry", "raised"),
+    [("needs", "ModuleNotFoundError: No module named 'absent'"), ("needs:main", "ModuleNotFoundError: No module named 'absent'")],
+)
+def test_what_a_module_needs_and_is_not_there_is_its_own_error(tree: Path, output: Path, tmp_path: Path, entry: str, raised: str) -> None:
+    """It is not said that the module itself is missing."""
+    plant(tree, {"needs.py": "import absent\n"})
+    checkpoint(tree, output)
+    assert bare(output, entry, cwd=tmp_path).stderr.splitlines()[-1] == raised
+
+
+@pytest.mark.parametrize(("value", "code"), [("3", 3), ("None", 0), ("object()", 0), ("sys.exit(4)", 4), ("True", 0)])
+def test_a_number_that_a_function_returns_is_the_exit_code(tree: Path, output: Path, tmp_path: Path, value: str, code: int) -> None:
+    """As with the commands that pip installs; any other value that it returns means nothing. It is called by the name of its file."""
+    plant(tree, {"work.py": f"import sys\n\ndef main():\n    print(sys.argv)\n    return {value}\n"})
+    checkpoint(tree, output)
+    done = bare(output, "work:main", "--help", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (code, f"{[str(output / 'work.py'), '--help']}\n")
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("script", ["work.py", "scripts/my-job.v2.py"])
+def test_worker_processes_know_the_functions_of_the_script(tree: Path, output: Path, tmp_path: Path, script: str, method: str) -> None:
+    """A pool of processes that begin anew finds what the script defines, and does not run the part that only `__main__` runs."""
+    code = f"""
+import multiprocessing, os
+from src import model
+
+def local(number):
+    return number + model.VERSION, os.path.basename(__file__)
+
+if __name__ == "__main__":
+    os.chdir(os.sep)
+    with multiprocessing.get_context({method!r}).Pool(1) as pool:
+        print(pool.map_async(local, [1, 2]).get(30))
+"""
+    plant(tree, {script: code})
+    checkpoint(tree, output)
+    done = bare("codebase.zip", script, cwd=tmp_path)
+    assert done.stdout == f"{[(2, Path(script).name), (3, Path(script).name)]}\n", done.stderr
+
+
+def test_a_program_finds_its_modules_after_it_has_changed_the_directory(tree: Path, output: Path, tmp_path: Path) -> None:
+    """Imports that run later find the snapshot, by whichever path it was started."""
+    plant(tree, {"late.py": "import os\nos.chdir(os.sep)\nimport src.late\nprint(src.late.LATE)\n"})
+    checkpoint(tree, output)
+    assert bare("codebase.zip", "late.py", cwd=tmp_path).stdout == "1\n"
+
+
+def test_a_traceback_begins_with_one_line_that_is_not_the_programs(tree: Path, output: Path, tmp_path: Path) -> None:
+    """After Python's own two frames one of the launcher is seen, then come those of the script or function."""
+    plant(tree, {"bad.py": "def main():\n    1 / 0\n\nif __name__ == '__main__':\n    main()\n"})
+    checkpoint(tree, output)
+    for entry, frames in (("bad.py", 3), ("bad:main", 2)):
+        files = [line for line in bare(output, entry, cwd=tmp_path).stderr.splitlines() if line.startswith('  File "')]
+        assert ["bad.py" in line for line in files if "<frozen runpy>" not in line] == [False, *[True] * (frames - 1)]
 
 
 def test_a_traceback_from_a_snapshot_shows_the_script(tree: Path, output: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ckpt._cli.snapshots import Bar
+from ckpt._replaying.rehydrate import open_capture
 from ckpt._store.store import Store
 from ckpt.codebase import UniqueCodebase, checkpoint
 from ckpt.codebase.archive import read
@@ -42,9 +44,9 @@ def test_create_writes_a_snapshot_and_says_what_was_left_out(place: Path) -> Non
     lines = done.stderr.splitlines()
     assert lines[0].startswith("6 files, ")
     assert ", commit " in lines[0]
-    assert "left out: .env (it may hold a secret; name it in extra_files to take it)" in lines
-    assert "left out: big.csv (larger than 2,000 bytes: 3,000)" in lines
-    assert "left out: eval.py (ignore_patterns: eval.py)" in lines
+    assert "left out: .env (it may hold a secret; it is taken only when it is named)" in lines
+    assert "left out: big.csv (larger than 2,000 bytes)" in lines
+    assert "left out: eval.py (the pattern eval.py)" in lines
     assert "mylib.py" in dict(read(str(place / "codebase.zip")).files)
 
 
@@ -82,19 +84,41 @@ def test_what_cannot_be_done_is_said_in_a_line(place: Path, arguments: list[str]
 
 def test_show_describes_a_snapshot_without_running_it(place: Path) -> None:
     """Files with their sizes, Python, commit and packages, for a person and as JSON; any zip file can be looked at."""
-    plant(place / "codebase", {"\x1b[31mred.py": ""})
     checkpoint(repository(place / "codebase"), place / "a.zip")
     shown = ckpt("snapshot", "show", "a.zip", cwd=place).stdout
     assert "  Python 3." in shown
     assert "src/model.py" in shown
-    assert "\\x1b[31mred.py" in shown
-    assert "pytest " in shown.splitlines()[-1]
+    assert "  pytest " in shown.replace(",", " ")
+    assert max(map(len, shown.splitlines()[1:])) <= 100
+    with UniqueCodebase(place / "a.zip") as opened:
+        assert opened.library_name in shown.splitlines()[0]
     told = json.loads(ckpt("snapshot", "show", "a.zip", "--json", cwd=place).stdout)
     assert told["files"]["src/data.txt"] == len("data of version 1")
     assert told["dirty"] is False
     with zipfile.ZipFile(place / "b.zip", "w") as archive:
-        archive.writestr("x.py", "")
-    assert "not made by ckpt" in ckpt("snapshot", "show", "b.zip", cwd=place).stdout
+        archive.writestr("\x1b[31mred.py", "")
+    shown = ckpt("snapshot", "show", "b.zip", cwd=place).stdout
+    assert "not made by ckpt" in shown
+    assert "\\x1b[31mred.py" in shown
+
+
+def test_create_tells_everything_as_json(place: Path) -> None:
+    """`--json` names every file that is in it, and every one that is not with its reason."""
+    plant(place / "codebase", {f"log/{number}.log": "x" for number in range(5)} | {".env": ""})
+    told = json.loads(ckpt("snapshot", "create", "codebase", "--ignore", "*.log", "--json", cwd=place).stdout)
+    assert told["path"] == "codebase.zip"
+    assert set(told["files"]) == {"src/model.py", "src/utils.py", "src/late.py", "src/data.txt", "train.py", "eval.py"}
+    assert [one["path"] for one in told["left_out"] if one["reason"] == "the pattern *.log"] == [f"log/{number}.log" for number in range(5)]
+
+
+def test_what_would_be_taken_for_a_bomb_can_be_run(place: Path) -> None:
+    """A note says what opens it when it is made, and the option does."""
+    plant(place / "codebase", {"src/rows.csv": bytes(80 << 20)})
+    assert "note: it unpacks to more than a hundred times its size" in ckpt("snapshot", "create", "codebase", cwd=place).stderr
+    refused = ckpt("snapshot", "run", "codebase.zip", "eval.py", cwd=place, check=False)
+    assert refused.returncode == 1
+    assert "hint: --max-bytes 8" in refused.stderr
+    assert ckpt("snapshot", "run", "--max-bytes", "100M", "codebase.zip", "eval.py", cwd=place).stdout == "eval\n"
 
 
 def test_run_runs_what_is_in_a_snapshot(place: Path) -> None:
@@ -133,8 +157,10 @@ def test_a_signal_reaches_the_program(place: Path) -> None:
 
 
 def test_make_pyz_makes_a_program(place: Path) -> None:
-    """Of a folder or a snapshot, with a fixed entry point."""
-    assert ckpt("snapshot", "make-pyz", "codebase", "train.py", cwd=place).stdout == "codebase.pyz\n"
+    """Of a folder or a snapshot, with a fixed entry point; data files beside the code, which cannot be opened there, are said."""
+    done = ckpt("snapshot", "make-pyz", "codebase", "train.py", cwd=place)
+    assert done.stdout == "codebase.pyz\n"
+    assert done.stderr == "note: in a zip file open(__file__ ...) does not find src/data.txt; importlib.resources does\n"
     assert python("codebase.pyz", "a", cwd=place).stdout == "1 __main__ ['a'] True\n"
     ckpt("snapshot", "create", "codebase", "-o", "a.zip", "--launcher", "train:main", cwd=place)
     assert python("a.zip", cwd=place).stdout == "function 1\n"
@@ -184,6 +210,7 @@ def test_from_writes_the_code_of_a_capture(captured: Path) -> None:
     """The modules as they were imported, each where an import finds it; what was not imported is not there."""
     done = ckpt("snapshot", "from", "work", "-o", "code.zip", cwd=captured)
     assert done.stdout == "code.zip\n"
+    assert "note: a capture keeps source texts: data files that lay beside the code are not in it" in done.stderr.splitlines()
     found = read(str(captured / "code.zip"))
     assert {"job.py", "src/late.py", "tools/__init__.py", "tools/helper.py", "__main__.py"} == set(dict(found.files))
     assert found.record["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -232,8 +259,94 @@ def test_a_snapshot_without_the_script_cannot_replay_it(captured: Path) -> None:
     done = ckpt("run", "work", "--code", "other.zip", cwd=captured, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("cannot replay: ")
-    assert "job.py' is not in " in done.stderr
+    assert done.stderr.splitlines()[-1] == "cannot replay: 'job.py' is not in the code that --code names."
     assert ckpt("run", "work", "--code", "nothing.zip", cwd=captured, check=False).returncode == 2
+
+
+CALC = """
+import ckpt
+from shop.models import Basket
+
+@ckpt.ckpt
+def total(basket):
+    return basket.total() / 0  # {where}
+
+def main():
+    try:
+        total(Basket())
+    except (ZeroDivisionError, ValueError):
+        pass
+"""
+MODELS = """
+class Basket:
+    WHERE = "{where}"
+
+    def total(self):
+        if self.WHERE == "a snapshot":
+            raise ValueError(self.WHERE)
+        return 1
+"""
+
+
+def shop(folder: Path, where: str) -> Path:
+    """Write a small project in a layout with `src`, in the version that a text names."""
+    return plant(folder, {"src/shop/calc.py": CALC.format(where=where), "src/shop/models.py": MODELS.format(where=where), "notes.txt": ""})
+
+
+@pytest.fixture
+def sold(place: Path) -> Path:
+    """A project whose packages lie in `src`, with a failure in one; a snapshot of another version of it, and one of something else."""
+    project = shop(place / "project", "then")
+    ckpt("init", cwd=project)
+    python("-c", "import sys; sys.path.insert(0, 'src'); from shop.calc import main; main()", cwd=project)
+    shop(project, "the disk")
+    checkpoint(shop(place / "later", "a snapshot"), project / "shop.zip")
+    checkpoint(place / "codebase", project / "other.zip")
+    return project
+
+
+SHELL = "print('found', type(basket).WHERE)\nexit\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "expected"),
+    [
+        ("run", "", ["different failure: ZeroDivisionError then, ValueError now: a snapshot"]),
+        ("run --timeout 60", "", ["different failure: ZeroDivisionError then, ValueError now: a snapshot"]),
+        ("shell", SHELL, ["found a snapshot"]),
+        ("shell --args", SHELL, ["found a snapshot"]),
+        ("debug --debugger pdb", "p type(basket).WHERE\nq\n", ["'a snapshot'"]),
+        ("debug --start --debugger pdb", "ll\np type(basket).WHERE\nq\n", ["return basket.total() / 0  # a snapshot", "'a snapshot'"]),
+        ("debug --rerun --debugger pdb", "ll\nu\nll\nq\n", ["raise ValueError(self.WHERE)", "return basket.total() / 0  # a snapshot"]),
+    ],
+)
+def test_every_command_that_opens_a_capture_takes_a_snapshots_code(sold: Path, command: str, typed: str, expected: list[str]) -> None:
+    """`run`, `shell` and `debug` have the classes, functions and texts of the snapshot, wherever in it the packages lie."""
+    environ = {"TERM": "dumb", "IPYTHONDIR": str(sold / "ipython")}
+    done = ckpt(*command.split(), "total", "--code", "shop.zip", cwd=sold, stdin=typed, check=False, environ=environ)
+    assert all(text in done.stdout + done.stderr for text in expected), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "run --timeout 60", "run --all", "shell", "shell --args", "debug", "debug --start", "debug --rerun"]
+)
+def test_a_snapshot_of_something_else_is_refused(sold: Path, command: str) -> None:
+    """Where the module of the captured function is not in the snapshot, that is said in a line; today's code does not take its place."""
+    done = ckpt(*command.split(), "total", "--code", "other.zip", cwd=sold, check=False)
+    assert done.returncode == 1
+    assert re.search("cannot replay:? +'shop.calc' is not in the code that --code names.", done.stdout + done.stderr)
+    assert "Traceback" not in done.stderr
+    assert "ZeroDivisionError now" not in done.stderr
+
+
+def test_a_call_that_died_is_replayed_on_a_snapshots_code(sold: Path) -> None:
+    """In a process of its own the code is that of the folder too, not the captured."""
+    plant(sold, {"src/shop/dies.py": "import os\nimport ckpt\n\n@ckpt.ckpt\ndef die():\n    os._exit(3)\n"})
+    python("-c", "import sys; sys.path.insert(0, 'src'); from shop.dies import die; die()", cwd=sold, check=False)
+    plant(sold / "fixed", {"shop/dies.py": "def die():\n    return 'alive'\n"})
+    store = Store(str(sold / ".pyckpt"))
+    shown = open_capture(store, "die", code=str(sold / "fixed")).replay()
+    assert (shown.verdict, shown.text) == ("fixed", "'alive'")
 
 
 # The bar

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import time
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ckpt.codebase import Codebase, UniqueCodebase, checkpoint
-from ckpt.codebase.extraction import LAUNCHER, unpack
-from ckpt.errors import CkptError, DamagedError, NotFoundError
+from ckpt.codebase.extraction import launcher_in, unpack
+from ckpt.errors import CkptError, DamagedError, NotFoundError, UsageError
 from tests.processes import run_all
 from tests.projects import codebase
 
@@ -66,7 +67,7 @@ def test_unpacked_files_are_this_users_alone(zipped: Path) -> None:
     directory = Path(unpack(zipped).directory)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.rglob("*.py") if path.name != LAUNCHER} == {0o400}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.rglob("*.py")} == {0o400}
 
 
 @pytest.mark.parametrize("harm", ["gone", "shorter"])
@@ -116,7 +117,7 @@ def test_a_cache_that_others_can_write_to_is_refused(zipped: Path, cache: Path) 
 def test_names_that_lead_out_are_refused(tmp_path: Path, cache: Path, name: str) -> None:
     """Absolute names, parents, drives, backslashes and control characters: nothing is unpacked at all."""
     path = crafted(tmp_path / "bad.zip", ("good.py", b""), (name, b"bad"))
-    with pytest.raises(DamagedError, match="refused"):
+    with pytest.raises(DamagedError, match=rf"bad\.zip' is refused for its entry {re.escape(repr(name))}: "):
         UniqueCodebase(path)
     with pytest.raises(DamagedError, match="refused"):
         Codebase(path)
@@ -144,7 +145,8 @@ def test_bombs_are_refused(tmp_path: Path, cache: Path) -> None:
     path = crafted(tmp_path / "bomb.zip", ("zeros", bytes(80 << 20)))
     with pytest.raises(DamagedError, match="would unpack to 83,886,080 bytes") as raised:
         unpack(path)
-    assert raised.value.hint == "max_bytes= allows more"
+    assert raised.value.hint.startswith("--max-bytes 83886080, in Python max_bytes=83886080")
+    assert repr(str(path)) in raised.value.message
     assert unpacked(cache) == []
     assert unpack(path, max_bytes=100 << 20).names == ("zeros",)
 
@@ -166,8 +168,41 @@ def test_what_is_no_zip_file_is_said(tmp_path: Path, data: bytes) -> None:
         unpack(tmp_path / "x.zip")
     with pytest.raises(NotFoundError):
         unpack(tmp_path / "nothing.zip")
-    with pytest.raises(CkptError):
-        unpack(tmp_path)
+
+
+def test_a_folder_is_no_snapshot(tmp_path: Path) -> None:
+    """It is said how to make one of it."""
+    (tmp_path / "my code").mkdir()
+    with pytest.raises(UsageError, match="is a folder") as raised:
+        unpack(tmp_path / "my code")
+    assert raised.value.hint == f"ckpt snapshot create '{tmp_path / 'my code'}' -o codebase.zip"
+
+
+@pytest.mark.parametrize("harm", ["a file", "no permission"])
+def test_a_cache_that_cannot_be_made_is_not_taken_for_a_bad_snapshot(
+    zipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    """The error names the cache and what moves it."""
+    elsewhere = tmp_path / "elsewhere"
+    if harm == "a file":
+        elsewhere.write_text("")
+    else:
+        elsewhere = Path("/proc/nothing")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(elsewhere))
+    with pytest.raises(CkptError, match="where snapshots are unpacked, cannot be made") as raised:
+        unpack(zipped)
+    assert str(elsewhere) in raised.value.message
+    assert raised.value.hint == "export XDG_CACHE_HOME=DIRECTORY"
+
+
+def test_the_launcher_of_an_earlier_ckpt_is_replaced(zipped: Path) -> None:
+    """What starts the programs of an unpacked snapshot is always ours of today."""
+    directory = unpack(zipped).directory
+    launcher = Path(launcher_in(directory))
+    text = launcher.read_bytes()
+    launcher.write_bytes(b"old")
+    assert Path(launcher_in(directory)).read_bytes() == text
+    assert [path.name for path in Path(directory).glob(".ckpt-l*")] == [launcher.name]
 
 
 def test_damaged_bytes_are_noticed(zipped: Path, cache: Path) -> None:

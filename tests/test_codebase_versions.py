@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import importlib.util
 import inspect
 import io
 import linecache
@@ -25,6 +27,18 @@ from ckpt.codebase.version import ClosedError
 from tests.processes import python
 from tests.projects import MODEL, codebase, plant
 
+#: A pickle of an object of the class `Net` in the module `mod`.
+NET = b"cmod\nNet\n)\x81."
+#: Code that loads a module by its path.
+PLUGIN = """
+import os
+from importlib import util
+
+spec = util.spec_from_file_location("plugin", os.path.join(os.path.dirname(__file__), "pkg", "b.py"))
+module = util.module_from_spec(spec)
+spec.loader.exec_module(module)
+value = module.A
+"""
 #: The name of an unpacked snapshot.
 UNPACKED = re.compile("codebase_[0-9a-f]{16}")
 
@@ -130,15 +144,23 @@ def test_a_version_does_not_see_the_programs_modules(make: Callable[..., Path], 
             sys.modules.pop(name, None)
 
 
-def test_the_same_snapshot_can_be_open_twice(make: Callable[..., Path]) -> None:
-    """Each has modules of its own, and closing one does not touch the other."""
+def test_the_same_snapshot_can_be_open_twice(make: Callable[..., Path], tmp_path: Path) -> None:
+    """Who opens the same content again, from whichever file, has the same modules; they stay until all have closed it."""
     zipped = make(1)
-    first, second = UniqueCodebase(zipped), UniqueCodebase(zipped)
+    (tmp_path / "copy.zip").write_bytes(zipped.read_bytes())
+    first, second = UniqueCodebase(zipped), UniqueCodebase(tmp_path / "copy.zip")
     one, other = first.import_module("src.model"), second.import_module("src.model")
-    assert one is not other
+    assert one is other
+    assert isinstance(one.Model(), other.Model)
+    first.close()
     first.close()
     assert other.Model().lazily() == (1, 1, 1)
+    with pytest.raises(ClosedError):
+        first.import_module("src.model")
     second.close()
+    assert second.library_name not in sys.modules
+    with pytest.raises(ClosedError):
+        other.Model().lazily()
 
 
 def test_installed_packages_stay_live(make: Callable[..., Path]) -> None:
@@ -156,10 +178,21 @@ def test_installed_packages_stay_live(make: Callable[..., Path]) -> None:
 
 def test_what_is_not_in_a_version_is_not_found(two: Two) -> None:
     """A module that no snapshot has is an ImportError like any other, and names that are missing too."""
-    with pytest.raises(ModuleNotFoundError):
-        two[0].import_module("src.nothing")
+    for name in ("src.nothing", "nothing", "src.model.deeper", "numpy", "", ".src", "src..model"):
+        with pytest.raises(ModuleNotFoundError, match=rf"^No module named {re.escape(repr(name))} in .*v1\.zip$"):
+            two[0].import_module(name)
     with pytest.raises(ImportError, match=r"cannot import name 'nothing' from 'src\.model'"):
         two[0].from_import("src.model", "nothing")
+
+
+def test_a_module_that_is_missing_is_named_as_the_code_names_it(make: Callable[..., Path]) -> None:
+    """Code that asks which module is missing is answered in its own words; what a module needs and is not there, by its name."""
+    code = "try:\n    import pkg.none\nexcept ModuleNotFoundError as err:\n    name, text = err.name, str(err)\n"
+    with UniqueCodebase(make(1, {"mod.py": code, "pkg/__init__.py": "", "pkg/a.py": "import absent_library\n"})) as opened:
+        assert (opened.import_module("mod").name, opened.import_module("mod").text) == ("pkg.none", "No module named 'pkg.none'")
+        for attempt in (lambda: opened.import_module("pkg.a"), lambda: opened.from_import("pkg", "a")):
+            with pytest.raises(ModuleNotFoundError, match=r"^No module named 'absent_library'$"):
+                attempt()
 
 
 def test_an_error_while_importing_comes_through(make: Callable[..., Path]) -> None:
@@ -192,7 +225,12 @@ def test_data_files_are_found(two: Two) -> None:
         ("import importlib.resources\nvalue = importlib.resources.files(anchor='pkg').joinpath('pkg.txt').read_text()", "text"),
         ("import pkgutil\nvalue = pkgutil.resolve_name('pkg.a:A')", 7),
         ("import pkgutil\nvalue = pkgutil.get_data('pkg', 'pkg.txt')", b"text"),
-        ("import runpy\nvalue = runpy.run_module('pkg.a')['A']", 7),
+        ("import runpy\nvalue = runpy.run_module('pkg.b')['A']", 7),
+        ("import runpy\nvalue = runpy.run_module(mod_name='pkg.b', init_globals={'X': 3})['X']", 3),
+        ("import os, runpy\nvalue = runpy.run_path(os.path.join(os.path.dirname(__file__), 'pkg', 'b.py'))['A']", 7),
+        ("import pydoc\nvalue = pydoc.locate('pkg.a.A')", 7),
+        ("from unittest import mock\nfrom pkg import a\nwith mock.patch('pkg.a.A', 8):\n    value = a.A", 8),
+        (PLUGIN, 7),
         ("import importlib.metadata\nvalue = importlib.metadata.version('pytest') > ''", True),
         ("value = __import__('pkg.a').a.A", 7),
         (
@@ -207,7 +245,9 @@ def test_the_standard_library_finds_modules_of_the_version_by_name(make: Callabl
     """What imports by a text finds what the code of the version means by it."""
     if "anchor=" in code and sys.version_info < (3, 12):
         code = code.replace("anchor=", "package=")
-    with UniqueCodebase(make(1, {"mod.py": code, "pkg/__init__.py": "", "pkg/a.py": "A = 7\n", "pkg/pkg.txt": "text"})) as opened:
+    with UniqueCodebase(
+        make(1, {"mod.py": code, "pkg/__init__.py": "", "pkg/a.py": "A = 7\n", "pkg/b.py": "from pkg.a import A\n", "pkg/pkg.txt": "text"})
+    ) as opened:
         assert opened.import_module("mod").value == value
 
 
@@ -275,12 +315,65 @@ else:
     assert python("run.py", "read", cwd=tmp_path).stdout == "4\n"
 
 
-def test_a_version_opened_under_a_second_name_loads_the_same_pickles(make: Callable[..., Path]) -> None:
-    """What the first opening of a snapshot has pickled, the second one loads as its own."""
+def test_what_a_notebook_pickles_is_loaded_anywhere(make: Callable[..., Path]) -> None:
+    """A cell that opens a snapshot, run twice, makes pickles that name the content, not the count."""
     zipped = make(1)
-    with UniqueCodebase(zipped) as first, UniqueCodebase(zipped) as second:
-        data = pickle.dumps(first.import_module("src.model").Model(2))
-        assert type(second.loads(data)) is second.import_module("src.model").Model
+    with UniqueCodebase(zipped), UniqueCodebase(zipped) as again:
+        data = pickle.dumps(again.import_module("src.model").Model(2))
+        assert re.search(rb"codebase_[0-9a-f]{16}\.src\.model", data)
+
+
+def test_code_of_a_version_loads_what_the_plain_program_has_pickled(make: Callable[..., Path], tmp_path: Path) -> None:
+    """`pickle.load`, `loads` and `Unpickler`, also derived from, find the version's classes, whatever the program has imported."""
+    code = """
+import io
+import pickle
+from pickle import loads
+
+class Net:
+    pass
+
+class Mine(pickle.Unpickler):
+    def persistent_load(self, pid):
+        return pid
+
+def load(data):
+    with io.BytesIO(data) as file:
+        return [pickle.load(file), loads(data), pickle.Unpickler(io.BytesIO(data)).load(), Mine(io.BytesIO(data), encoding="bytes").load()]
+"""
+    zipped = make(1, {"mod.py": code})
+    (tmp_path / "run.py").write_text(
+        f"""
+import pickle, sys
+sys.path.insert(0, {str(tmp_path / "tree1")!r})
+from ckpt.codebase import UniqueCodebase
+with UniqueCodebase({str(zipped)!r}) as opened:
+    net = opened.import_module("mod")
+    assert [type(one) for one in net.load({NET!r})] == [net.Net] * 4
+    import mod
+    data = pickle.dumps(mod.Net())
+    assert [type(one) for one in net.load(data)] == [net.Net] * 4
+    assert type(pickle.loads(data)) is mod.Net
+    assert pickle.Unpickler is not net.pickle.Unpickler is net.Mine.__base__
+"""
+    )
+    python("run.py", cwd=tmp_path)
+
+
+def test_a_library_finds_a_version_in_its_place(make: Callable[..., Path]) -> None:
+    """Inside `in_place()` whatever imports by a name finds the version, and what is not in it is not found; afterwards all is as before."""
+    with UniqueCodebase(make(1)) as opened:
+        model = opened.import_module("src.model")
+        data = b"csrc.model\nModel\n)\x81."
+        with opened.in_place():
+            assert type(pickle.loads(data)) is model.Model
+            assert sys.modules["src.model"] is model
+            assert importlib.util.find_spec("src.nothing") is None
+            with pytest.raises(ModuleNotFoundError, match=r"No module named 'src\.nothing'"):
+                importlib.import_module("src.nothing")
+        assert "src" not in sys.modules
+        with pytest.raises(ModuleNotFoundError):
+            pickle.loads(data)
 
 
 # Tracebacks and debuggers
@@ -396,10 +489,12 @@ def test_closing_removes_what_was_added(make: Callable[..., Path]) -> None:
 
 def test_imports_from_a_closed_version_say_so(make: Callable[..., Path]) -> None:
     """They are ImportErrors, never the program's modules of that name."""
-    opened = UniqueCodebase(make(1))
-    model = opened.import_module("src.model")
+    opened = UniqueCodebase(
+        make(1, {"pkg/a.py": "def late():\n    from . import b\n", "pkg/b.py": "", "c.py": "def late():\n    import pkg.b\n"})
+    )
+    relative, absolute = opened.import_module("pkg.a").late, opened.import_module("c").late
     opened.close()
-    for attempt in (model.Model().lazily, lambda: opened.import_module("src.model")):
+    for attempt in (relative, absolute, lambda: opened.import_module("c"), lambda: opened.loads(pickle.dumps(1)), opened.in_place):
         with pytest.raises(ClosedError, match="is closed"):
             attempt()
 
@@ -423,6 +518,126 @@ def test_a_codebase_is_found_by_plain_imports(make: Callable[..., Path]) -> None
         assert sys.path == path
         assert model.whatever_you_want() == version
     assert {name: sys.modules[name] for name in modules} == modules
+
+
+#: Code that reaches for its version in every way when it is called, and what a program has today under the same names.
+LATE = {
+    "src/__init__.py": "",
+    "src/model.py": """
+import importlib
+import importlib.resources
+import io
+import os
+import pickle
+import sys
+
+class Net:
+    pass
+
+def absolute():
+    import src.scale
+    return src.scale.RATE
+
+def named():
+    from src import scale, model
+    from src.scale import RATE
+    assert model.Net is Net
+    return RATE
+
+def relative():
+    from . import scale
+    from .deep.er import found
+    return found.RATE if found.scale is scale else None
+
+def by_name():
+    return importlib.import_module("src.scale").RATE, importlib.import_module(".scale", package=__package__).RATE
+
+def beside():
+    texts = [importlib.resources.files(package).joinpath("rate.txt").read_text() for package in ("src.deep.er", "src", __package__)]
+    with open(os.path.join(os.path.dirname(__file__), "rate.txt")) as file:
+        return {*texts, file.read()}
+
+def unpickled():
+    return type(pickle.load(io.BytesIO(b"csrc.model\\nNet\\n)\\x81."))) is Net
+""",
+    "src/scale.py": "RATE = 'then'\n",
+    "src/deep/er/found.py": "from src import scale\nRATE = scale.RATE\n",
+    "src/deep/er/rate.txt": "then",
+    "src/rate.txt": "then",
+    "outside.py": "def late():\n    import src.scale\n    return src.scale.RATE\n",
+}
+TODAY = {"src/__init__.py": "", "src/model.py": "class Net: pass\n", "src/scale.py": "RATE = 'today'\n", "src/deep/er/found.py": ""}
+#: Imports from a snapshot, leaves it, and only then calls what imports more.
+AFTERWARDS = """
+import sys
+from ckpt.codebase import Codebase
+if "today first" in sys.argv:
+    import src.model, src.scale
+before, path, finders = dict(sys.modules), list(sys.path), list(sys.meta_path)
+with Codebase("v1.zip") as opened:
+    import src.model as model, outside
+    if "deep first" in sys.argv:
+        import src.deep.er.found
+assert {name for name in sys.modules if name.startswith(("src", "codebase_"))} <= set(before)
+assert (sys.path, sys.meta_path) == (path, finders)
+for late in (model.absolute, model.named, model.relative, outside.late):
+    assert late() == "then", late
+assert model.by_name() == ("then", "then")
+assert model.beside() == {"then"}
+assert model.unpickled()
+if "today is there" in sys.argv:
+    import src.scale
+    assert src.scale.RATE == "today"
+else:
+    assert "src" not in sys.modules
+assert sys.path == path
+"""
+
+
+@pytest.mark.parametrize("today", ["today first", "today is there", "today is gone"])
+@pytest.mark.parametrize("deep", ["deep first", "deep later"])
+def test_code_of_a_codebase_imports_from_it_when_it_is_closed(make: Callable[..., Path], tmp_path: Path, today: str, deep: str) -> None:
+    """What was imported inside the block, and is called after it, goes on finding its version, and never today's code."""
+    make(1, LATE)
+    plant(tmp_path, TODAY if today != "today is gone" else {})
+    (tmp_path / "run.py").write_text(AFTERWARDS)
+    names = {"today first": ["today first", "today is there"]}.get(today, [today])
+    python("run.py", *names, deep, cwd=tmp_path)
+
+
+def test_two_codebases_one_after_the_other_stay_apart_afterwards(make: Callable[..., Path], tmp_path: Path) -> None:
+    """Functions of both import late, each from its own."""
+    make(1)
+    make(2)
+    code = """
+from ckpt.codebase import Codebase
+found = []
+for version in (1, 2, 1):
+    with Codebase(f"v{version}.zip"):
+        from src import model
+        found.append(model.Model())
+assert [one.lazily() for one in found] == [(1, 1, 1), (2, 2, 2), (1, 1, 1)]
+"""
+    (tmp_path / "run.py").write_text(code)
+    python("run.py", cwd=tmp_path)
+
+
+def test_a_codebase_says_whether_it_is_open(make: Callable[..., Path]) -> None:
+    """Its text names the file, and tells when it has been closed."""
+    opened = Codebase(make(1))
+    assert repr(opened) == f"<Codebase {opened.zip_name}>"
+    opened.close()
+    assert repr(opened) == f"<Codebase {opened.zip_name}, closed>"
+
+
+def test_what_is_put_among_the_builtins_is_seen_in_a_version(make: Callable[..., Path]) -> None:
+    """`install()` functions put names among the builtins: modules that are imported after that see them."""
+    files = {"pkg/__init__.py": "import builtins\nbuiltins.shout = str.upper\n", "pkg/a.py": "A = shout('a')\n"}
+    try:
+        with UniqueCodebase(make(1, files)) as opened:
+            assert opened.import_module("pkg.a").A == "A"
+    finally:
+        del builtins.shout  # type: ignore[attr-defined]
 
 
 def test_a_codebase_hides_modules_that_are_there_already(

@@ -23,6 +23,7 @@ PROGRAM = """\
 import asyncio, builtins, os, signal, sys, threading
 from types import ModuleType
 from ckpt._replaying import debuggers
+from ckpt._replaying.interpreter import PATCHED
 from ckpt.errors import CkptError
 
 SCALE = 2
@@ -55,7 +56,7 @@ def failure():
 
 def state():
     return {
-        "sys": {name: getattr(sys, name, None) for name in debuggers._PATCHED},
+        "sys": {name: getattr(sys, name, None) for name in PATCHED},
         "builtins": dict(vars(builtins)),
         "main": sys.modules["__main__"],
         "path": sys.path[:],
@@ -312,8 +313,8 @@ def test_a_missing_debugger_is_named_with_what_to_install(desk: Desk) -> None:
 def test_pudb_needs_a_terminal(desk: Desk) -> None:
     """Without a terminal pudb gives way, with one line."""
     run = desk.feed("debuggers.post_mortem(failure(), debugger='pudb')", "p rows", "q")
-    assert run.stderr == "pudb cannot be used (OSError: it needs a terminal); ipdb instead.\n"
-    assert "ipdb> [0, 1, 2]" in run.stdout
+    assert run.stderr == "pudb cannot be used (it needs a terminal); pdb instead.\n"
+    assert "(Pdb) [0, 1, 2]" in run.stdout
 
 
 @pytest.mark.parametrize("debugger", ["pdb", "ipdb"])
@@ -343,16 +344,23 @@ def test_a_projects_own_code_module_does_no_harm(desk: Desk) -> None:
     assert run.stdout.endswith("1\n")
 
 
-def test_vscode_without_debugpy_names_the_package(desk: Desk) -> None:
-    """The error's hint is the command that installs what is missing."""
+VSCODE_IS_MISSING = "vscode cannot be used (VS Code needs debugpy, which is not installed; pip install 'debugpy>=1.8.22'); pdb instead.\n"
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "debuggers.post_mortem(failure(), debugger='vscode')",
+        "try: debuggers.run_call(lambda: outer(3), debugger='vscode', stop='failure')\nexcept ValueError: pass",
+    ],
+    ids=["post-mortem", "run until it fails"],
+)
+def test_vscode_without_debugpy_gives_way(desk: Desk, ending: str) -> None:
+    """The line names the command that installs what is missing, and the next debugger opens."""
     desk.put("debugpy.py", "raise ImportError('not here')")
-    ending = """
-    try:
-        debuggers.post_mortem(failure(), debugger="vscode")
-    except CkptError as err:
-        print(type(err).__name__, err.hint)
-    """
-    assert desk.feed(ending).stdout == "DebuggerError pip install 'debugpy>=1.8.22'\n"
+    run = desk.feed(ending, "p rows", "q")
+    assert run.stderr == VSCODE_IS_MISSING
+    assert "(Pdb) [0, 1, 2]" in run.stdout
 
 
 def test_wrong_names_and_frames_are_usage_errors() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 import ckpt
 from ckpt._store.store import Store
-from ckpt.errors import CkptError, UsageError
+from ckpt.errors import CkptError, CkptWarning, UsageError
 
 SENTINEL = object()
 MODES = [pytest.param({}, id="every call"), pytest.param({"active": False}, id="on error")]
@@ -382,9 +382,18 @@ def test_a_parameter_that_cannot_work_is_an_error_where_it_is_written(options: d
 @pytest.mark.parametrize("target", [property(lambda self: 1), int, 3, object()])
 def test_what_cannot_be_captured_is_refused_with_a_hint(target: Any) -> None:
     """`@ckpt` goes on functions; anything else says so."""
-    with pytest.raises(CkptError, match="cannot capture") as refused:
+    with pytest.raises(CkptError, match="goes on a function, not on a value of type") as refused:
         ckpt.ckpt(target)
     assert refused.value.hint
+    with pytest.raises(CkptError, match="takes no keeps") as refused:
+        ckpt.ckpt(keeps=3)  # type: ignore[call-overload]
+    assert "keep" in refused.value.hint
+
+
+def test_what_is_no_exception_is_not_captured(store: Store) -> None:
+    """`capture_exception` in the hands of a program that gives it something else warns, and the program goes on."""
+    with pytest.warns(CkptWarning, match="takes an exception, not an object of type int"):
+        assert ckpt.capture_exception(3) is None  # type: ignore[arg-type]
 
 
 def test_keywords_stay_those_of_the_partial(store: Store) -> None:

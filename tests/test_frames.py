@@ -35,7 +35,7 @@ class Recorded(NamedTuple):
     globals: list[Any]
 
     def rebuild(self, view: tuple[int, int] = (0, 0)) -> BaseException:
-        return rebuild(self.manifest, self.exceptions, self.locals, self.globals, view)
+        return rebuild(self.manifest, self.exceptions, self.locals, self.globals, view).exception
 
 
 def record(error: BaseException) -> Recorded:
@@ -81,7 +81,7 @@ def _entries(error: BaseException, frames: dict[FrameType, int]) -> Iterator[Ent
     while entry is not None:
         code = entry.tb_frame.f_code
         positions = list(code.co_positions())[entry.tb_lasti // 2]
-        known = None if None in positions else [part or 0 for part in positions]
+        known: list[int | None] | None = None if None in positions else [part or 0 for part in positions]
         yield Entry(frame=frames.setdefault(entry.tb_frame, len(frames)), line=entry.tb_lineno, positions=known)
         entry = entry.tb_next
 
@@ -965,20 +965,20 @@ def test_stand_ins_print_the_recorded_type_and_text(qualified: str, printed: str
     """As `traceback` would have printed the original."""
     manifest = Manifest(exceptions=[Raised(type=qualified, text="text", notes=["a note"])])
 
-    assert text_of(rebuild(manifest, [], [], [])) == f"{printed}\na note\n"
+    assert text_of(rebuild(manifest, [], [], []).exception) == f"{printed}\na note\n"
 
 
 def test_a_stand_in_for_a_builtin_is_caught_as_one() -> None:
     """`except KeyError` takes it."""
     with pytest.raises(KeyError):
-        raise rebuild(Manifest(exceptions=[Raised(type="KeyError", text="'k'")]), [object()], [], [])
+        raise rebuild(Manifest(exceptions=[Raised(type="KeyError", text="'k'")]), [object()], [], []).exception
 
 
 def test_a_group_recorded_as_its_own_member_does_not_hang() -> None:
     """Damage is no reason to recurse for ever."""
     manifest = Manifest(exceptions=[Raised(type="ExceptionGroup", text="text", members=[0])])
 
-    assert "text" in text_of(rebuild(manifest, [], [], []))
+    assert "text" in text_of(rebuild(manifest, [], [], []).exception)
 
 
 def test_a_view_begins_where_the_inner_capture_began(tmp_path: Path) -> None:

@@ -508,8 +508,8 @@ def test_a_hard_link_disturbs_nobody(journal: Journal, path: Path, tmp_path: Pat
     assert len(list((path / "journals").glob("*.jsonl"))) == 1
 
 
-def test_a_limit_on_file_sizes_tears_one_line_only(run: Callable[..., subprocess.Popen[str]], tmp_path: Path, home: Path) -> None:
-    """Where the system cuts a write short, that record alone is lost, with an error; the ones before and after are whole."""
+def test_a_limit_on_file_sizes_costs_one_record_only(run: Callable[..., subprocess.Popen[str]], path: Path) -> None:
+    """Where the system cuts a write short, that record alone is lost, with an error; nothing of it stays, and the others are whole."""
     program = """
 import resource
 enter(journal, name(1))
@@ -529,16 +529,8 @@ print(len(lost))
 """
     program = program.replace("for limit in range(size + 1, size + 400, 7):", "for step in range(0, 400, 7):\n    limit = size + step")
     assert int(finish(run(program))) > 20
-    lines: list[Line] = []
-    findings: list[Finding] = []
-    for file in (tmp_path / ".pyckpt" / "journals").glob("*.jsonl"):
-        lines += scan(str(file), findings.append)
-        text = file.read_bytes()
-        assert all(text[line.offset - 1 : line.offset] == b"\n" for line in scan(str(file))[1:])
-    found = ids(lines)
+    found = ids(lines_of(path))
     assert len([id for id in found if str(id) >= name(10**6)]) > 20
-    assert {finding.what for finding in findings} <= {"a line is damaged"}
-    Store(tmp_path / ".pyckpt").clear([str(id) for id in found])  # leaves nothing torn behind
 
 
 def test_a_full_disk_costs_records_not_the_journal(tmp_path: Path, home: Path) -> None:
@@ -686,13 +678,14 @@ def test_linked_failures_share_their_bytes_through_a_rewrite(path: Path) -> None
     assert failures[inner].read(0) == failures[outer].read(0) == both
 
 
-def test_a_rewrite_that_fails_loses_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When there is no room for the new files the old ones stay and are written on; later the rewrite succeeds."""
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), MemoryError()], ids=["no room", "no memory"])
+def test_a_rewrite_that_fails_loses_nothing(trouble: Exception, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When there is no room for the new files the old ones stay and are written on; later the rewrite succeeds. No append fails."""
     journal = Journal(str(path), KEY, rotate=16 << 10)
     enter(journal, name(0), b"running")
 
     def full(*_: object, **__: object) -> None:  # a disk that is full for some files and not for others cannot be had for real
-        raise OSError(28, "No space left on device")
+        raise trouble
 
     with monkeypatch.context() as patch:
         patch.setattr("ckpt._store.pair.create_file", full)
@@ -710,6 +703,25 @@ def test_a_rewrite_that_fails_loses_nothing(path: Path, monkeypatch: pytest.Monk
         leave(journal, name(number))
     assert {name(0), *map(name, range(2990, 3000))} <= set(ids(lines_of(path)))
     assert len(list((path / "journals").glob("*.jsonl"))) == 1
+    journal.close()
+
+
+def test_a_ctrl_c_as_a_journal_appears_leaves_nothing_half(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted when it has its name already, a new journal goes as a whole; the next event begins another."""
+    journal = Journal(str(path), KEY)
+    rename = os.rename
+
+    def interrupted(*names: str) -> None:  # a signal that comes during a system call is handled right after it
+        rename(*names)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            enter(journal, name(1))
+    assert os.listdir(path / "journals") == []
+    enter(journal, name(2))
+    assert ids(lines_of(path)) == [name(2)]
     journal.close()
 
 

@@ -14,18 +14,21 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ckpt"
 #: The house from the ground up: what stands further down may import what stands above it, never the other way.
 ROOMS = """
 _version errors
-_model: record replaying tags layout interrupts tables texts describe verbs placeholder config imported packages sources lazy
-_model: refusing exceptions sinks tensors referring by_value reducing thorough fitting answers guarding loading codec
-_store: location trust files journal spill objects archive captures quota
-_store: stored trusted merging capture_file retention pair rewrite writer upkeep store
-_recording: options endings variables wording others tracebacks process ground given events recorder decorator
-_replaying: definitions scripts modules captured_code folder_code changes value_diff arguments doubts functions namespaces
-_replaying: stand_ins scopes stubs frames texts vscode debuggers rehydrate
-_replaying: verdicts tracing profiling calling replay batches watching code_diff literals naming regression opening
-checkpoints: paths warning registry firing sessions memory places remote formats tables pickled directory index indexing loading
-codebase: rules gitignore listing selection launching archive surroundings snapshot captured extraction names views version loading runs
-pipeline: stages config codes values fingerprints results keys places claims work delegating watching table planning drawing running
-_cli: text tower others screen exits report stores listing shells completion options looking indexing keeping
+_model: record replaying layout redact tags interrupts tables texts describe verbs placeholder config imported packages sources lazy
+_model: refusing exceptions sinks tensors referring secrets searching by_value reducing redacting thorough fitting answers guarding
+_model: loading codec
+_store: location trust files journal spill content objects archive captures quota
+_store: stored trusted merging packing capture_file retention pair rewrite writer upkeep store stripping exporting vetting importing
+_recording: options endings variables wording others tracebacks process ground given concealing events recorder decorator
+_replaying: texts definitions scripts modules captured_code folder_code changes value_diff arguments gaps doubts descriptions
+_replaying: functions namespaces stand_ins scopes stubs frames tracebacks vscode interpreter session shell debuggers setting
+_replaying: values callee rehydrate verdicts tracing profiling calling lifeline replay batches watching code_diff literals naming
+_replaying: regression opening
+checkpoints: paths warning registry firing sessions staging copies memory spilling places remote formats tables pickled directory index indexing loading
+codebase: rules gitignore listing selection launching archive surroundings snapshot captured extraction names views version plain loading runs
+pipeline: stages graphs config codes values ours fingerprints reach results keys places claims turns work shelf delegating watching table
+pipeline: planning drawing running
+_cli: text tower others screen exits report stores listing shells completion options looking indexing keeping exporting
 _cli: pipelines sessions replaying batch watcher running comparing writing snapshots commands app
 __init__ __main__
 """
@@ -37,13 +40,12 @@ LIVE_IN = {
     "rich": ("_cli", "pipeline.table"),
     "cloudpickle": ("_model.by_value", "_model.reducing"),
     "dill": ("_model.reducing", "_model.answers"),
-    "ipdb": ("_replaying.debuggers",),
-    "IPython": ("_replaying.debuggers",),
-    "pudb": ("_replaying.debuggers",),
+    "ipdb": ("_replaying.session",),
+    "IPython": ("_replaying.session", "_replaying.shell"),
+    "pudb": ("_replaying.session",),
     "debugpy": ("_replaying.vscode",),
-    "traitlets": ("_replaying.debuggers",),
-    "fsspec": ("checkpoints.remote", "pipeline.places"),
-    "numpy": ("checkpoints.memory",),
+    "fsspec": ("checkpoints.remote",),
+    "numpy": ("checkpoints.copies",),
     "polars": ("checkpoints.tables", "checkpoints.index"),
     "pyarrow": ("checkpoints.tables", "checkpoints.index"),
     "platformdirs": ("_store.location", "_store.trust", "codebase.extraction"),

@@ -10,14 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ckpt._store import objects as room
+from ckpt._store.content import PIECE, SAMPLE, SAMPLES
 from ckpt._store.location import create
-from ckpt._store.objects import Objects
+from ckpt._store.objects import DAY, Objects
 from ckpt.errors import DamagedError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +42,7 @@ def age(objects: Objects, name: str, seconds: float) -> None:
     os.utime(os.path.join(objects.path, name), (then, then))
 
 
-@pytest.mark.parametrize("size", [0, 1, 1000, room.SAMPLES * room.SAMPLE, room.SAMPLES * room.SAMPLE + 1, room.PIECE, 3 * room.PIECE + 17])
+@pytest.mark.parametrize("size", [0, 1, 1000, SAMPLES * SAMPLE, SAMPLES * SAMPLE + 1, PIECE, 3 * PIECE + 17])
 def test_a_buffer_comes_back(objects: Objects, size: int) -> None:
     """What was put is what is mapped and what is read, for every size; the same again is the same object."""
     data = os.urandom(size)
@@ -186,7 +187,7 @@ def test_only_what_nobody_needs_is_collected(objects: Objects) -> None:
     age(objects, living, 3600)
     age(objects, old, 3600)
     Path(objects.path, ".tmp-1-abandoned").write_bytes(b"")
-    age(objects, ".tmp-1-abandoned", 3 * room.DAY)
+    age(objects, ".tmp-1-abandoned", 3 * DAY)
     busy = objects.writer()
     assert sorted(objects.collect({living}, time.time() - 60)) == sorted([old, ".tmp-1-abandoned"])
     assert set(objects.names()) == {living, fresh}
@@ -263,7 +264,7 @@ def test_a_full_disk_leaves_nothing_half(objects: Objects) -> None:
     """When an object cannot be written the error is raised, and no file is left."""
     program = """
 import resource, sys
-from ckpt._store.objects import Objects
+from ckpt._store.objects import DAY, Objects
 objects = Objects(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (50000, resource.RLIM_INFINITY))
 failed = 0
@@ -297,7 +298,7 @@ def test_a_large_buffer_costs_no_memory(objects: Objects) -> None:
     """Putting and finding a large buffer copies nothing of it."""
     program = """
 import mmap, resource, sys
-from ckpt._store.objects import Objects
+from ckpt._store.objects import DAY, Objects
 objects = Objects(sys.argv[1])
 data = mmap.mmap(-1, 64 << 20)
 data.write(b"x" * (64 << 20))
@@ -311,3 +312,34 @@ print(after - before)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", program, objects.path], env=environment, capture_output=True, check=True, timeout=60)
     assert int(done.stdout) < 5 << 10
+
+
+# From another place
+
+
+@pytest.mark.parametrize("size", [0, 1, SAMPLES * SAMPLE + 1, 3 * PIECE + 17])
+def test_a_copy_comes_from_pieces(objects: Objects, tmp_path: Path, size: int) -> None:
+    """Buffers and texts of another store, read piece by piece, are the same here; what is not what its name says is refused."""
+    create(str(tmp_path / "other"))
+    there = Objects(str(tmp_path / "other" / "objects"))
+    data = os.urandom(size)
+    for name in (there.put_buffer(data), there.put_text(data)):
+        for _ in range(2):
+            assert objects.put_copy(name, size, partial(there.piece, name)) == name
+        assert objects.read(name) == data
+        if size:
+            with pytest.raises(DamagedError):
+                objects.put_copy(name[:-1] + ("0" if name[-1] != "0" else "1"), size, lambda length, at: data[at : at + length])
+            with pytest.raises(DamagedError):
+                objects.put_copy(f"t-{'0' * 64}", size, lambda length, at: data[: length - 1])
+    assert set(objects.names()) == set(there.names())
+
+
+def test_a_copy_whose_name_is_taken_gets_another(objects: Objects) -> None:
+    """Two buffers that look alike in their samples are two; the second keeps its name where it is there already."""
+    one, other = bytearray(1 << 20), bytearray(1 << 20)
+    other[1200] = 1
+    name = objects.put_buffer(one)
+    for _ in range(2):
+        assert objects.put_copy(name, len(other), lambda length, at: other[at : at + length]) == f"{name}-1"
+    assert objects.put_copy(f"{name}-1", len(one), lambda length, at: one[at : at + length]) == name

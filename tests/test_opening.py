@@ -90,6 +90,17 @@ def test_callers_keep_their_variables_when_asked(tmp_path: Path) -> None:
     assert answer.rstrip("(Pdb) \n").endswith("2")
 
 
+def test_callers_with_variables_are_shown(tmp_path: Path) -> None:
+    """`ckpt show` lists them before the traceback; callers that kept none stay away."""
+    calls(tmp_path, callers=True)
+    called, traceback = ckpt("show", cwd=tmp_path).stdout.split("Traceback (most recent call last):")
+    assert "Called from:" in called
+    assert "note: str (7) = 'level 0'" in called
+    assert "in captured" in traceback
+    calls(tmp_path)
+    assert "Called from:" not in ckpt("show", cwd=tmp_path).stdout
+
+
 def test_callers_have_no_number(tmp_path: Path) -> None:
     """`--frame 0` is the captured function; numbers end with the frame that raised; the shell and `.frames` do not count callers."""
     calls(tmp_path)

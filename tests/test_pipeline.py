@@ -6,6 +6,7 @@ import gc
 import pickle
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 import ckpt
 from ckpt import pipeline as chkpt
 from ckpt._store.store import Store
-from ckpt.errors import CkptError, CkptWarning, UsageError
+from ckpt.errors import CkptError, CkptWarning, StoreError, UsageError
+from ckpt.pipeline import graphs
+from tests.processes import python
 
 #: The code blocks of the README of chkpt 0.1.0 (MIT, Matthew Suozzo), in order, with only the import changed; its last one is a program.
 README_TEXT = """
@@ -148,6 +151,12 @@ def plain() -> int:
     return 1
 
 
+#: What a program without a type checker gives.
+WRONG_TYPE: Any = 5
+WRONG_TEXT: Any = "x"
+WRONG_CLASS: Any = chkpt.Config
+
+
 @chkpt.Stage.wrap()
 def source() -> int:
     return 1
@@ -177,6 +186,8 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a pipeline as consumer": (lambda: source >> (source >> step), r"source >> step has its inputs already"),
     "two pipelines": (lambda: (source >> step) >> (source >> step), r"has its inputs already"),
     "inputs for a pipeline": (lambda: (source >> step) << source, r"has its inputs already"),
+    "a pipeline of a stage without its input": (lambda: chkpt.Pipeline(step), r"'step' takes 1 input \(x\) and gets 0"),
+    "a pipeline of a number": (lambda: chkpt.Pipeline(WRONG_TYPE), r"A pipeline is made of a stage and its inputs, not of 5"),
 }
 
 
@@ -196,10 +207,6 @@ def test_a_stage_in_a_tuple_may_lack_inputs_until_it_is_run() -> None:
             use()
 
 
-#: What a program without a type checker gives.
-WRONG_TYPE: Any = 5
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -212,12 +219,38 @@ WRONG_TYPE: Any = 5
         (lambda: chkpt.Config(serializer="xml"), "serializer is 'json' or 'pickle'"),
         (lambda: chkpt.Config(executor=WRONG_TYPE), "executor is a concurrent.futures.Executor, not 5"),
         (lambda: chkpt.Config(dir=WRONG_TYPE), "dir is a path or a URL, not 5"),
+        (lambda: chkpt.Config(dir=""), "dir is a path or a URL, not ''"),
+        (lambda: chkpt.Config(wait=-1), "wait is a number of seconds, not -1"),
+        (lambda: chkpt.Config(wait=float("nan")), "wait is a number of seconds, not nan"),
+        (lambda: chkpt.Config(wait=WRONG_TEXT), "wait is a number of seconds, not 'x'"),
+        (lambda: chkpt.Config(progress=WRONG_TEXT), "progress is True, False or None, not 'x'"),
+        (lambda: chkpt.Config(storage_options=WRONG_TYPE), "storage_options is a mapping, not 5"),
+        (lambda: chkpt.Config(secret=""), "secret is a text"),
+        (lambda: chkpt.Stage(plain, name=WRONG_TYPE), "name is a text, not 5"),
+        (lambda: chkpt.Pipeline(source)(WRONG_TYPE), "A pipeline is called with a Config, not with 5"),
+        (lambda: chkpt.Pipeline(source)(WRONG_CLASS), "A pipeline is called with a Config, not with <class"),
+        (lambda: chkpt.Pipeline(source).plan(WRONG_TYPE), "A pipeline is called with a Config, not with 5"),
+        (lambda: (source >> step)(chkpt.Config(load=["sorce"])), "load names 'sorce', and the pipeline has no such stage"),
+        (lambda: (source >> step).plan(chkpt.Config(store=["sorce"])), "store names 'sorce', and the pipeline has no such stage"),
     ],
 )
 def test_what_cannot_work_is_said_at_once(make: Callable[[], Any], message: str) -> None:
     """A stage or a configuration that cannot work is a `UsageError` where it is made."""
     with pytest.raises(UsageError, match=re.escape(message)):
         make()
+
+
+def test_a_name_that_is_nearly_that_of_a_stage_is_suggested(tmp_path: Path) -> None:
+    """Stages themselves may be listed that are not in the pipeline: several can share a Config."""
+    with pytest.raises(UsageError) as caught:
+        (source >> step)(chkpt.Config(load=["sorce"]))
+    assert caught.value.hint == "load=['source']"
+    assert (source >> step)(chkpt.Config(load=[joined, source], dir=tmp_path, progress=False)) == 2
+
+
+def test_the_config_has_the_name_it_has_in_chkpt() -> None:
+    """`pipeline(cfg=...)` is how chkpt's own parameter is called."""
+    assert (source >> step)(cfg=chkpt.Config(store=False, progress=False)) == 2
 
 
 async def asynchronous() -> None: ...
@@ -255,12 +288,12 @@ def test_equal_graphs_are_equal_without_being_walked() -> None:
         return node
 
     assert chain() is chain()
-    before = len(chkpt.Pipeline._known)
+    before = len(graphs._known)
     kept = chain()
-    assert len(chkpt.Pipeline._known) >= before
+    assert len(graphs._known) >= before
     del kept
     gc.collect()
-    assert len(chkpt.Pipeline._known) <= before
+    assert len(graphs._known) <= before
 
 
 def test_a_chain_may_be_longer_than_the_recursion_limit() -> None:
@@ -335,7 +368,7 @@ def test_plain_lines_tell_what_happens(capsys: pytest.CaptureFixture[str]) -> No
     pipeline(chkpt.Config(load=True))
     pipeline(chkpt.Config(load=True))
     told = capsys.readouterr()
-    lines = [re.sub(r"[\d.]+ ms", "N ms", re.sub(r"\d+ bytes", "N bytes", line)) for line in told.err.splitlines()]
+    lines = [re.sub(r"[\d.]+ [mu]s", "N ms", re.sub(r"\d+ bytes", "N bytes", line)) for line in told.err.splitlines()]
     assert lines == [
         "[source] running: never stored",
         "[source] done in N ms, N bytes",
@@ -373,6 +406,44 @@ def test_a_failing_stage_is_captured_and_the_rest_is_finished(tmp_path: Path, ca
     assert [step.action for step in pipeline.plan(config)] == ["load", "run", "load", "run"]
 
 
+class Ratio:
+    def __init__(self, of: int) -> None:
+        self.of = of
+
+    def to(self) -> float:
+        return 1 / self.of
+
+    def __call__(self) -> float:
+        return 1 / self.of
+
+
+@pytest.mark.parametrize("make", [lambda: Ratio(0).to, lambda: Ratio(0), lambda: partial(Ratio.to, Ratio(0))])
+def test_whatever_a_stage_is_made_of_its_failure_is_captured(make: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """A method, an object that can be called, a partial function: with the object it is bound to."""
+    with pytest.raises(ZeroDivisionError):
+        chkpt.Pipeline(chkpt.Stage(make(), name="ratio"))()
+    assert "ckpt debug ratio" in capsys.readouterr().err.splitlines()
+    assert ckpt.load("ratio").frames[-1].locals["self"].of == 0
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file"])
+def test_a_place_that_cannot_be_is_said_before_anything_runs(tmp_path: Path, place: str) -> None:
+    """Not after each stage: hours may lie behind it."""
+    runs: list[str] = []
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" if place == "a file" else tmp_path / "file" / "results"
+    for load in (True, False):
+        with pytest.raises(StoreError, match=f"{path.name}'"):
+            chkpt.Pipeline(counted(lambda: 1, runs, "one"))(chkpt.Config(load=load, dir=path, key="name"))
+    assert runs == []
+
+
+def test_a_tilde_is_the_home_directory(home: Path) -> None:
+    """As a shell reads it."""
+    chkpt.Pipeline(source)(chkpt.Config(dir="~/results", key="name", progress=False))
+    assert (home / "results" / "source").exists()
+
+
 def test_a_failure_is_the_programs_own(tmp_path: Path) -> None:
     """What the stage raised is what the caller gets: the same object, with the stage's own lines in its traceback."""
     error = ValueError("mine")
@@ -386,16 +457,55 @@ def test_a_failure_is_the_programs_own(tmp_path: Path) -> None:
     assert caught.traceback[-1].name == "failing"
 
 
-def test_a_stage_that_leaves_the_program_does_so(tmp_path: Path) -> None:
-    """Ctrl-C and `sys.exit` are not failures of one stage: they end the run."""
-    runs: list[str] = []
+LEAVING = """
+import os
+import signal
+import sys
+from ckpt import pipeline as chkpt
 
-    def leaving() -> None:
-        raise SystemExit(3)
 
-    with pytest.raises(SystemExit):
-        ((chkpt.Stage(leaving), counted(lambda: 1, runs, "other")) >> joined)(chkpt.Config())
-    assert runs == []
+@chkpt.Stage.wrap()
+def leaving():
+    if sys.argv[1] == "exit":
+        sys.exit(3)
+    if sys.argv[1] == "handler":
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(4))
+        os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@chkpt.Stage.wrap()
+def other():
+    return 1
+
+
+@chkpt.Stage.wrap()
+def both(leaving, other):
+    return other
+
+
+((leaving, other) >> both)(chkpt.Config(load=True))
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "code", "said"),
+    [
+        ("exit", 3, "no capture was made of leaving: it has called sys.exit()"),
+        ("handler", 4, "no capture was made of leaving: it has called sys.exit()"),
+        ("interrupt", -2, "ckpt debug leaving"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_a_stage_that_leaves_says_so(script: Callable[[str], Path], way: str, code: int, said: str) -> None:
+    """`sys.exit()` fails its stage and ends the program when the others are done; what a signal brings ends it at once."""
+    path = script(LEAVING)
+    done = python(path, way, cwd=path.parent, check=False, environ={"PYCKPT_DIR": str(path.parent / "store")})
+    lines = done.stderr.splitlines()
+    assert done.returncode == code
+    assert any(line.startswith("[leaving] failed after ") for line in lines)
+    assert said in lines
+    assert any(line.startswith("[other] done") for line in lines) == (way == "exit")
 
 
 def test_results_are_forgotten_when_nobody_needs_them() -> None:

@@ -58,8 +58,8 @@ def both(left, right):
 
 @chkpt.Stage.wrap()
 def broken(values):
-    secret = values[0] + 41
-    raise KeyError(secret)
+    wanted = values[0] + 41
+    raise KeyError(wanted)
 
 
 @chkpt.Stage.wrap()
@@ -158,7 +158,7 @@ def test_a_failure_is_captured_where_it_happens(kind: str, job: Any, tmp_path: P
             job.failing(config)
         assert caught.value.args == (42,)
         assert "ckpt debug broken" in capsys.readouterr().err.splitlines()
-        assert ckpt.load("broken").locals == {"values": [1, 2, 3], "secret": 42}
+        assert ckpt.load("broken").locals == {"values": [1, 2, 3], "wanted": 42}
         assert [(step.stage, step.action) for step in job.failing.plan(config)] == [
             ("first", "load"),
             ("broken", "run"),
@@ -169,12 +169,15 @@ def test_a_failure_is_captured_where_it_happens(kind: str, job: Any, tmp_path: P
         assert "in broken" in "".join(caught.value.__notes__)
 
 
-def test_a_worker_that_dies_fails_its_stage(job: Any, tmp_path: Path) -> None:
+def test_a_worker_that_dies_fails_its_stage(job: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The run ends with the executor's word for it, and does not hang."""
     from concurrent.futures.process import BrokenProcessPool
 
     with spawned() as executor, pytest.raises(BrokenProcessPool):
         job.dying(chkpt.Config(dir=tmp_path, executor=executor))
+    lines = capsys.readouterr().err.splitlines()
+    assert "no capture was made of gone: its worker has ended; without executor= the stage runs in this process" in lines
+    assert not any("[gone] failed after 0 us" in line for line in lines)
 
 
 def test_what_cannot_travel_fails_its_stage(job: Any, tmp_path: Path, workers: Executor) -> None:
@@ -232,7 +235,7 @@ def test_a_dask_cluster(job: Any, tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["(6, (1, 2, 3), True, False)"] * 2 + ["(42,)"]
     assert "ckpt debug broken" in done.stderr.splitlines()
     assert done.stderr.count("[both] loaded") == 1
-    assert ckpt.load("broken").locals["secret"] == 42
+    assert ckpt.load("broken").locals["wanted"] == 42
 
 
 # Two programs that need the same result.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -137,7 +138,7 @@ CHANGES = {
     "a helper": ("summed", "return sum(values)", "return 1 + sum(values)", "job", "code of total changed"),
     "a global of a helper": ("summed", "RATE = 2", "RATE = 3", "job", "value of RATE changed"),
     "a method": ("summed", "value * self.factor", "self.factor", "job", "code of Table.grown changed"),
-    "a member of a class": ("summed", "factor = 3", "factor = 4", "job", "code of Table changed"),
+    "a member of a class": ("summed", "factor = 3", "factor = 4", "job", "members of Table changed"),
     "another module": ("scaled", "min(value, LIMIT)", "max(value, LIMIT)", "job_helpers", "code of clean changed"),
     "a global of another module": ("scaled", "LIMIT = 100", "LIMIT = 99", "job_helpers", "value of LIMIT changed"),
     "a default": ("scaled", "power=1", "power=2", "job", "code changed, defaults of scaled changed"),
@@ -178,6 +179,30 @@ def test_helpers_are_found_in_whatever_way_they_are_called(project: Project, way
     assert project.steps()["summed"] == ("load", "stored")
     project.edit("min(value, LIMIT)", "max(value, LIMIT)", "job_helpers")
     assert project.steps()["scaled"] == ("run", "code of clean changed")
+
+
+def test_a_namesake_elsewhere_says_nothing_of_a_stage(project: Project) -> None:
+    """Two programs have a stage called `numbers`, and one store: what the other one stored is no earlier version of this one."""
+    other = project.path / "other.py"
+    other.write_text("def numbers():\n    return [4]\n")
+    spec = spec_from_file_location("other", other)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (step,) = chkpt.Pipeline(chkpt.Stage(module.numbers)).plan(project.config)
+    assert (step.action, step.why) == ("run", "never stored")
+
+
+def test_of_many_changes_a_few_are_told(tmp_path: Path) -> None:
+    """A stage with a hundred inputs does not fill the screen."""
+    config = chkpt.Config(load=True, dir=tmp_path, progress=False)
+    last = chkpt.Stage(lambda *a: len(a), name="last")
+    for shift in (0, 1):
+        sources = tuple(chkpt.Stage(partial(int, number + shift), name=f"source{number}") for number in range(10))
+        plan = (sources >> last).plan(config)
+        (sources >> last)(config)
+    assert plan[-1].why == "input a[0] changed, input a[1] changed, input a[2] changed, input a[3] changed, and 6 more"
 
 
 def test_going_back_finds_the_old_results(project: Project) -> None:
@@ -366,7 +391,6 @@ def test_key_name_is_chkpts_plain_behaviour(tmp_path: Path) -> None:
 
 def test_a_stage_may_be_anything_that_can_be_called(tmp_path: Path) -> None:
     """Builtins, partial functions, classes and objects with `__call__` are stages with keys."""
-    from functools import partial
 
     class Call:
         def __call__(self) -> list[int]:

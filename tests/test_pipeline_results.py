@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -132,6 +135,16 @@ def test_a_result_that_cannot_be_kept_whole_is_not_stored(stored: Stored) -> Non
     assert stored.runs == 2
 
 
+class Evil:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.path,)
+
+
 def flip(data: bytes) -> bytes:
     return data[:-4] + bytes([data[-4] ^ 1]) + data[-3:]
 
@@ -163,6 +176,35 @@ def test_a_damaged_file_is_computed_again_with_one_warning(stored: Stored, damag
     assert stored.runs == 2
     assert stored.pipeline(stored.config) == value
     assert stored.runs == 2
+
+
+def test_nothing_is_unpickled_that_was_not_signed(stored: Stored, tmp_path: Path) -> None:
+    """What follows a good signature in the first line is as good as none: JSON would take it for what was signed."""
+    stored((1, 2))
+    line, _, _ = stored.file.read_bytes().partition(b"\n")
+    evil = pickle.dumps(Evil(str(tmp_path / "was run")))
+    added = b',"as":"codec","sizes":[%d],"sums":["%s"]}\n' % (len(evil), hashlib.sha256(evil).hexdigest().encode())
+    stored.file.write_bytes(line[:-1] + added + evil)
+    with pytest.warns(CkptWarning, match="it was not written by this user's ckpt"):
+        assert stored.pipeline(stored.config) == (1, 2)
+    assert not (tmp_path / "was run").exists()
+
+
+def test_a_damaged_result_is_why_the_stage_runs(stored: Stored, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line of the run says the same as the plan, and the warning points to the stage."""
+    stored([1])
+    stored.file.write_bytes(stored.file.read_bytes()[:-5])
+    with pytest.warns(CkptWarning) as warned:
+        stored.pipeline(replace(stored.config, progress=True))
+    assert warned[0].filename == __file__
+    assert "[stage] running: the stored result cannot be used: its bytes are not what was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [{"password": "x"}, ({"api_key": "x"}, [("token", "y")])])
+def test_a_result_is_kept_whatever_its_parts_are_called(stored: Stored, value: Any) -> None:
+    """What is left out of captures because it is secret is part of a result: it comes back as it was."""
+    assert stored(value) == value
+    assert stored.runs == 1
 
 
 @pytest.mark.parametrize("kind", ["a link", "a pipe"])
@@ -204,6 +246,30 @@ def test_another_users_result_is_not_taken(stored: Stored, tmp_path: Path, monke
     with pytest.warns(CkptWarning, match="it was not written by this user's ckpt"):
         stored.pipeline(stored.config)
     assert stored.runs == 2
+
+
+def test_those_who_share_a_secret_use_each_others_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A team, a CI or a second machine: with the secret of the others, and with no other one."""
+    ours, theirs = (Stored(tmp_path / "shared", key="name", secret=text) for text in ("between us", "between them"))
+    assert "between us" not in repr(ours.config)
+    ours((1,))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
+    assert ours.pipeline(ours.config) == (1,)
+    assert ours.runs == 1
+    theirs.value = (2,)
+    with pytest.warns(CkptWarning, match="nor with the secret of the Config"):
+        assert theirs.pipeline(theirs.config) == (2,)
+
+
+def test_a_secret_says_whose_result_it_is_with_code_as_key_too(tmp_path: Path) -> None:
+    """One pipeline, one process, two Configs."""
+    runs: list[int] = []
+    pipeline = chkpt.Pipeline(chkpt.Stage(list, name="empty"))
+    for text in ("one", "one", "other"):
+        with pytest.warns(CkptWarning, match="not used") if text == "other" else nullcontext():
+            pipeline(chkpt.Config(load=True, dir=tmp_path, secret=text, progress=False))
+        runs.append((tmp_path / Path(chkpt.Config(dir=tmp_path).get_checkpoint_path(pipeline)).name).stat().st_mtime_ns)
+    assert runs[0] == runs[1] != runs[2]
 
 
 @pytest.fixture
@@ -272,17 +338,6 @@ def test_results_appear_whole(tmp_path: Path) -> None:
         done.set()
         thread.join()
     assert seen == sorted(seen)
-
-
-def test_results_lie_under_a_url() -> None:
-    """Any file system that fsspec knows will do."""
-    pytest.importorskip("fsspec")
-    config = chkpt.Config(load=True, dir="memory://results", key="name", progress=False)
-    pipeline = chkpt.Pipeline(chkpt.Stage(lambda: (1, [2]), name="remote"))
-    assert pipeline(config) == (1, [2])
-    assert [step.action for step in pipeline.plan(config)] == ["load"]
-    assert pipeline(config) == (1, [2])
-    assert config.get_checkpoint_path(pipeline) == "memory://results/remote"
 
 
 def test_without_a_home_results_are_this_processs_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

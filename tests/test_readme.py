@@ -192,7 +192,7 @@ def test_the_code_blocks_do_what_the_page_says(page: Path, machine: Machine) -> 
 
 def test_every_block_is_one_that_is_run() -> None:
     """A block in a language that nobody runs would drift unseen."""
-    assert {language for page in PAGES for language, _ in blocks(page)} <= {"console", "diff", "python", "sh", "toml"}
+    assert {language for page in PAGES for language, _ in blocks(page)} <= {"console", "diff", "python", "sh", "toml", "yaml"}
 
 
 def test_the_pages_name_only_files_that_exist() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -713,6 +714,122 @@ def test_a_full_disk_costs_the_capture_and_one_warning(store: Store, script: Cal
     assert done.stderr.count("CkptWarning") >= 1
     whole = [header for header in store.headers() if header.status == "failed"]
     assert Capture(store, whole[0].id).args == (b"first",)
+
+
+LIMITED = """
+import os, resource, numpy, ckpt
+
+@ckpt.ckpt(name="job")
+def job(stream, buffer):
+    raise ValueError("mine")
+
+def fail(stream, buffer):
+    try: job(stream, buffer)
+    except ValueError as error: assert str(error) == "mine"
+
+fail([], None)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
+held = len(os.listdir("/proc/self/fd"))
+for _ in range(10):
+    fail(["%0100000d" % number for number in range(12)], numpy.arange(250_000.0))
+assert len(os.listdir("/proc/self/fd")) == held, os.listdir("/proc/self/fd")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are counted in /proc")
+def test_a_capture_that_is_lost_half_way_leaves_nothing_open_and_nothing_behind(
+    store: Store, script: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The stream has found its place, the array has not: nothing of either stays."""
+    python(script(LIMITED), cwd=tmp_path, environ={"PYCKPT_DIR": store.path})
+
+    assert not [name for name in os.listdir(store.objects.path) if name.startswith(".tmp-")]
+
+
+FULL_FOR_LONG = """
+import resource, ckpt
+
+@ckpt.ckpt(name="job")
+def job(data):
+    raise ValueError
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+for number in range(20):
+    try: job([bytes([number]) * 70_000, "x" * 2_000_000])
+    except ValueError: pass
+"""
+
+
+def test_a_disk_that_stays_full_is_said_once(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
+    """However many captures are lost for one reason, and whatever file each of them did not get."""
+    assert python(script(FULL_FOR_LONG), cwd=tmp_path, environ={"PYCKPT_DIR": store.path}).stderr.count("CkptWarning") == 1
+
+
+LATE_ROOM = """
+import os, sys, ckpt
+
+@ckpt.ckpt(name="job")
+def job(x):
+    return x
+
+ckpt.set_ckpt_dir("file/store")
+open("file", "w").close()
+job(1)
+os.unlink("file")
+job(2)
+"""
+
+
+def test_a_store_that_could_not_be_made_is_tried_again(store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
+    """A process whose first call found no room for a store, or no free descriptor, records when there is one; it is said once."""
+    done = python(script(LATE_ROOM), cwd=tmp_path)
+
+    found = Store(tmp_path / "file" / "store")
+    assert done.stderr.count("CkptWarning") == 1
+    assert [Capture(found, header.id).args for header in found.headers()] == [(2,)]
+    assert found.check() == []
+
+
+REMOVED = """
+import os, shutil, sys, time, ckpt, part
+
+@ckpt.ckpt(name="job")
+def job(x):
+    return x
+
+job(1)
+if sys.argv[1] == "store":
+    shutil.rmtree(os.environ["PYCKPT_DIR"])
+else:
+    for entry in os.scandir(os.path.join(os.environ["PYCKPT_DIR"], "objects")): os.unlink(entry)
+    time.sleep(1.1)
+job(2)
+"""
+
+
+@pytest.mark.parametrize("what", ["store", "objects"])
+def test_what_somebody_removed_is_written_again(what: str, store: Store, script: Callable[[str], Path], tmp_path: Path) -> None:
+    """Sources that the process had put into a store that is gone lie in the new one; so do those that are gone alone, a second later."""
+    (tmp_path / "part.py").write_text("PART = 1\n")
+    python(script(REMOVED), what, cwd=tmp_path, environ={"PYCKPT_DIR": store.path})
+
+    assert store.check() == []
+    assert len(store.get(store.headers()[-1].id).process["files"]) == 2
+
+
+def test_many_stores_leave_one_function_for_the_end_of_the_process(store: Store, tmp_path: Path) -> None:
+    """A program that changes its store again and again does not collect work for its exit."""
+
+    @ckpt.ckpt(name="job")
+    def job() -> None: ...
+
+    job()
+    before = atexit._ncallbacks()
+    for number in range(5):
+        ckpt.set_ckpt_dir(tmp_path / str(number))
+        job()
+
+    assert atexit._ncallbacks() == before
 
 
 INERT = """

@@ -210,6 +210,15 @@ def test_what_cannot_become_a_test_is_said(shop: Project) -> None:
     assert shop.ckpt("test", "numbers").returncode == 2
 
 
+def test_a_placeholder_inside_an_argument_is_said(shop: Project) -> None:
+    """A test can be written all the same: perhaps it does not need what was not kept."""
+    call(shop, "import threading; shop.load(None, [{'lock': threading.Lock()}])")
+    done = shop.ckpt("test", "-o", "tests/test_load.py")
+    assert done.returncode == 0
+    why = "TypeError: cannot pickle '_thread.lock' object"
+    assert done.stderr == f"note: rows[0]['lock'] is a placeholder: {why}; a test that needs it fails\n"
+
+
 def test_a_file_that_holds_no_capture_is_said(tmp_path: Path) -> None:
     """A capture file that is missing, or is something else, raises an error of ckpt's."""
     with pytest.raises(NotFoundError):

@@ -147,7 +147,7 @@ def test_a_method_of_an_importable_class_is_called_below_its_decorators(store: S
 def test_coroutines_and_generators_are_replayed_to_their_end(flavour: str, expected: str, store: Store, tmp_path: Path) -> None:
     """The failure lies in the body, and so the body is run."""
     (tmp_path / "flow.py").write_text(f"import ckpt\n@ckpt.ckpt\n{flavour}\n")
-    drive = "import flow, asyncio, inspect\nfrom ckpt._replaying.rehydrate import run_to_the_end\nrun_to_the_end(flow.work(0))"
+    drive = "import flow, asyncio, inspect\nfrom ckpt._replaying.callee import run_to_the_end\nrun_to_the_end(flow.work(0))"
     python("-c", drive, cwd=tmp_path, check=False, environ={"PYCKPT_DIR": store.path})
 
     assert ask("print(ckpt.load().replay().verdict)", tmp_path, store) == expected

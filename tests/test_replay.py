@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import platform
 import re
 import signal
 import subprocess
@@ -114,9 +114,39 @@ def test_a_long_value_that_changes_out_of_sight_is_told_by_its_length(shop: Proj
 def test_what_leaves_a_call_without_failing_is_compared_too(shop: Project) -> None:
     """A call that was left by SystemExit is left by it again, or returns now."""
     shop.call("import shop; shop.leaves(3)")
-    assert shop.replay()["detail"] == "it is left by SystemExit: 3 as it was"
-    shop.edit("shop.py", "sys.exit(code)", "return code")
+    assert shop.replay()["detail"] == "it is left by SystemExit: 3, as it was then"
+    shop.edit("shop.py", "sys.exit(code)", "raise OSError(code)")
+    assert shop.replay()["detail"] == "it was left by SystemExit: 3 then, and raises OSError: 3 now"
+    shop.edit("shop.py", "raise OSError(code)", "return code")
     assert (shop.replay()["verdict"], shop.replay()["detail"]) == ("still passes", "it was left by SystemExit: 3 then, and returns now")
+
+
+def test_a_generator_that_was_not_exhausted_and_a_cancelled_coroutine_are_told_in_words(shop: Project) -> None:
+    """How a call was left that was no failure is said as a person would say it."""
+    shop.write(
+        "left.py",
+        """
+import asyncio
+import ckpt
+
+@ckpt.ckpt
+def items():
+    yield from range(3)
+
+@ckpt.ckpt
+async def waits():
+    return await asyncio.sleep(0.01)
+
+async def cancel():
+    task = asyncio.ensure_future(waits())
+    await asyncio.sleep(0)
+    task.cancel()
+""",
+    )
+    shop.call("import left; next(left.items())")
+    assert shop.replay("items")["detail"] == "not all of its items were taken then, and returns now"
+    shop.call("import asyncio, left; asyncio.run(left.cancel())")
+    assert shop.replay("waits")["detail"] == "it was cancelled then, and returns now"
 
 
 def test_an_exception_that_is_no_exception_class_is_a_verdict_too(shop: Project) -> None:
@@ -297,24 +327,19 @@ def test_a_hang_of_a_call_that_failed_is_a_different_failure(shop: Project) -> N
     assert "it is still loading after 3 s" in shop.replay("--timeout", "3")["detail"]
 
 
+@pytest.mark.parametrize(("seconds", "verdict"), [("0", "new failure"), ("inf", "still passes"), ("1e300", "still passes")])
+def test_any_time_may_be_given(shop: Project, seconds: str, verdict: str) -> None:
+    """No time at all ends everything, and one without end nothing."""
+    shop.call("import shop; shop.stock(1)")
+    assert shop.replay("--timeout", seconds)["verdict"] == verdict
+
+
 def test_what_a_hanging_call_has_started_is_ended_with_it(shop: Project) -> None:
     """No child process of a call that was ended goes on."""
     shop.call("import shop; shop.stock(0)")
     shop.edit("shop.py", "return [n] * 3", "import subprocess; subprocess.run(['sh', '-c', 'echo $$ > pid; exec sleep 60'])")
     shop.replay("--timeout", "2")
-    pid = int((shop.path / "pid").read_text())
-    deadline = time.monotonic() + 5
-    while _is_running(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _is_running(pid)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
+    processes.wait_until_gone(int((shop.path / "pid").read_text()))
 
 
 def test_a_grandchild_that_lives_on_holds_nothing_up(shop: Project) -> None:
@@ -349,20 +374,27 @@ def test_a_changed_argument_takes_the_place_of_one_that_was_not_kept(shop: Proje
     assert (shown["verdict"], shown["notes"]) == ("fixed", [])
 
 
+LITERALS = "numbers, texts in quotes, None, True, False, and lists, tuples, dicts and sets of them; or @env:VARIABLE"
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "message", "hint"),
     [
-        ("rows", "'rows' is no change of an argument."),
-        ("a b=1", "'a b=1' is no change of an argument."),
-        ("rows=abc", "'abc' is no Python literal."),
-        ("rows=f()", "'f()' is no Python literal."),
-        ("rows=@env:NOWHERE", "There is no variable 'NOWHERE' in the environment."),
+        ("rows", "'rows' is no change of an argument.", "--set rows=VALUE"),
+        ("a b=1", "'a b=1' is no change of an argument.", "--set name=VALUE"),
+        ("rows=abc", "'abc' is no Python literal.", """a text stands in quotes: --set 'rows="abc"'"""),
+        ("rows=two words", "'two words' is no Python literal.", """a text stands in quotes: --set 'rows="two words"'"""),
+        ("rows=", "'' is no Python literal.", """a text stands in quotes: --set 'rows=""'"""),
+        ("rows=f()", "'f()' is no Python literal.", LITERALS),
+        ("rows=[Row(1)]", "'[Row(1)]' is no Python literal.", LITERALS),
+        ("rows=@env:NOWHERE", "There is no variable 'NOWHERE' in the environment.", "export NOWHERE=..."),
     ],
 )
-def test_a_change_that_cannot_be_understood_is_wrong_usage(text: str, message: str) -> None:
-    """Only `name=LITERAL` and `name=@env:VARIABLE` are changes; nothing is evaluated."""
-    with pytest.raises(UsageError, match=re.escape(message)):
+def test_a_change_that_cannot_be_understood_is_wrong_usage(text: str, message: str, hint: str) -> None:
+    """Only `name=LITERAL` and `name=@env:VARIABLE` are changes; nothing is evaluated. The hint is what to write instead."""
+    with pytest.raises(UsageError, match=re.escape(message)) as wrong:
         parse_changes([text], {})
+    assert wrong.value.hint == hint
 
 
 def test_a_change_keeps_the_other_arguments_where_they_were() -> None:
@@ -371,17 +403,17 @@ def test_a_change_keeps_the_other_arguments_where_they_were() -> None:
     def take(a: int, /, b: int, *rest: int, c: int = 0, **more: int) -> None: ...
 
     assert changed(take, [1, 2, 3, 4], {"c": 5, "d": 6}, {"b": 7, "d": 8, "e": 9}) == ((1, 7, 3, 4), {"c": 5, "d": 8, "e": 9})
-    with pytest.raises(UsageError, match="no parameter 'rest'"):
+    with pytest.raises(UsageError, match="no single parameter 'rest' to set"):
         changed(take, [1], {}, {"rest": 1})
 
 
-def test_a_change_of_an_unknown_argument_names_the_nearest(shop: Project) -> None:
+def test_a_change_of_an_unknown_argument_names_those_there_are(shop: Project) -> None:
     """A name the function has no parameter for is wrong usage, with a hint."""
     shop.call("import shop; shop.stock(1)")
     done = shop.ckpt("run", "--set", "m=1")
     assert (done.returncode, done.stderr.splitlines()) == (
         2,
-        ["error: The function has no parameter 'm' to set.", "hint: the nearest name is 'n'"],
+        ["error: The function has no parameter 'm' to set.", "hint: it has n"],
     )
 
 
@@ -416,7 +448,10 @@ def test_a_pattern_chooses_by_name(shop: Project) -> None:
     ]
     done = shop.ckpt("run", "nothing*")
     assert (done.returncode, done.stderr.splitlines()[0]) == (1, "error: No capture's name fits 'nothing*'.")
-    assert len(json.loads(shop.ckpt("run", "--all", "stock", "--json").stdout)) == 2
+    done = shop.ckpt("run", "--all", "stock", "--json", "-j", "1")
+    assert len(json.loads(done.stdout)) == 2
+    ids = [header.id[:8] for header in shop.store.headers()]
+    assert done.stderr.splitlines()[:2] == [f"{number}/2  still passes  {ids[number - 1]}  stock" for number in (1, 2)]
 
 
 def test_what_many_replays_print_is_not_mixed_up(shop: Project) -> None:
@@ -439,7 +474,7 @@ def test_a_ctrl_c_ends_all_replays(shop: Project) -> None:
             time.sleep(0.05)
         batch.send_signal(signal.SIGINT)
         assert batch.wait(timeout=20) == 130
-    assert not any(_is_running(pid) for pid in pids)
+    processes.wait_until_gone(*pids)
     assert len(list(shop.path.glob("*.pid"))) == 2
 
 
@@ -477,6 +512,31 @@ def test_why_a_replay_can_lie_is_said_before_the_verdict(shop: Project) -> None:
     assert notes[1] == "note: only the failure was recorded: what the call itself changed in n is changed already"
     assert notes[2] == f"note: the directory it ran in, {work}, is gone: it runs in this one"
     assert last(done).startswith("same failure: ")
+
+
+#: Lets a process say that it is another Python, as far as a capture tells: a second interpreter is not to be had everywhere.
+OTHER_PYTHON = "import platform; platform.python_version = lambda: '3.9.18'; "
+
+
+def test_another_minor_version_of_python_is_said(shop: Project) -> None:
+    """A capture of another Python minor says so before the verdict, and in the JSON; another bugfix release is no other Python."""
+    shop.call(f"{OTHER_PYTHON}import shop; shop.stock(1)")
+    note = f"captured on Python 3.9.18, opened on {platform.python_version()}"
+    done = shop.ckpt("run")
+    assert done.stderr.splitlines()[:-1] == [f"note: {note}"]
+    assert last(done).startswith("still passes: ")
+    assert shop.replay("--timeout", "30")["notes"] == [note]
+    same_minor = ".".join([*platform.python_version_tuple()[:2], "99"])
+    shop.call(f"{OTHER_PYTHON.replace('3.9.18', same_minor)}import shop; shop.stock(1)")
+    assert shop.replay()["notes"] == []
+
+
+def test_a_function_of_another_python_that_no_import_finds_cannot_be_replayed(shop: Project) -> None:
+    """Bytecode is of one Python: the line says so, where only the captured function itself could be called."""
+    shop.write("inner.py", "import ckpt\n\ndef make():\n    @ckpt.ckpt\n    def inner(n):\n        return 1 // n\n    return inner\n")
+    shop.call(f"{OTHER_PYTHON}import inner; inner.make()(1)")
+    assert (shown := shop.replay())["verdict"] == "cannot replay"
+    assert "its bytecode is of another Python version" in shown["detail"]
 
 
 def test_another_version_of_a_package_is_said(shop: Project) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from ckpt._store import files, upkeep
 from ckpt._store.journal import encode, part, scan
 from ckpt._store.store import Store
 from ckpt._store.trust import is_signed, key
-from ckpt.errors import DamagedError, NotFoundError
+from ckpt.errors import DamagedError, NotFoundError, StoreError
 
 ROOT = Path(__file__).resolve().parent.parent
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -530,7 +531,114 @@ def test_maintainers_killed_at_random_lose_nothing(store: Store, start: Start, p
         age(file, 3 * upkeep.GRACE)
     assert store.maintain(thorough=True)
     assert store.headers() == before
-    assert len(list((path / "journals").glob("*.bin"))) == len(journals(path)) == 1
+    assert [file.stem for file in sorted((path / "journals").glob("*.bin"))] == [file.stem for file in journals(path)]
+    assert len(journals(path)) < upkeep.MANY
+
+
+def test_a_capture_that_is_open_is_read_after_its_journal_was_merged(store: Store, start: Start) -> None:
+    """What was found in one journal is read from where it lies now; what is gone for good says so."""
+    finish(start("for count in range(20): calls.call(number(count), args=b'%d' % count, keep=100); calls.store.journal().close()"))
+    opened = [store.get(header.id) for header in store.headers()]
+    assert store.maintain(thorough=True)
+    assert [capture.entry.stream() for capture in opened if capture.entry] == [b"%d" % count for count in range(20)]
+    assert all(capture.process["argv"] for capture in opened)
+    store.clear([opened[0].header.id])
+    store.journal().close()
+    assert store.maintain(thorough=True)
+    assert opened[0].entry
+    with pytest.raises(FileNotFoundError):
+        opened[0].entry.stream()
+    assert opened[1].process["argv"]
+
+
+def test_a_ctrl_c_as_the_merged_journal_appears_loses_nothing(
+    store: Store, start: Start, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted when the new journal has its name already, and the old ones are still there: every capture opens."""
+    finish(start("for count in range(20): calls.call(number(count), keep=100); calls.store.journal().close()"))
+    rename = os.rename
+
+    def interrupted(*names: str) -> None:  # a signal that comes during a system call is handled right after it
+        rename(*names)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.maintain(thorough=True)
+    assert store.check() == []
+    assert len(ids(store)) == 20
+    assert store.maintain(thorough=True)
+    assert len(ids(store)) == 20
+
+
+def limited(store: Store, descriptors: int) -> bool:
+    """Tidy a store in a child that may open so many files more than it has; return whether that went through."""
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(descriptors)]
+        with contextlib.suppress(OSError):
+            while True:
+                os.dup(spare[0])
+        for descriptor in spare:
+            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os._exit(0 if store.maintain(thorough=True) else 1)
+        os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # it forks where pytest has threads
+def test_a_maintainer_that_cannot_open_a_file_removes_nothing(store: Store, start: Start, path: Path) -> None:
+    """With any number of descriptors too few, every capture keeps its bytes and its objects, however old they are."""
+    finish(start("for count in range(20): calls.call(number(count), keep=100); calls.store.journal().close()"))
+    Calls(store).enter("f" * 16, keep=100, buffers=[store.objects.put_buffer(b"x" * 100_000)])
+    store.journal().close()
+    for file in [*(path / "objects").iterdir(), *(path / "journals").iterdir()]:
+        age(file, 2 * upkeep.GRACE)
+    through = [limited(Store(path), descriptors) for descriptors in range(1, 8)]
+    assert through[0] < through[-1]
+    assert len(ids(store)) == 21
+    assert [store.get(header.id).entry.line.read(0) for header in store.headers()]  # type: ignore[union-attr]
+
+
+def test_a_journal_that_may_not_be_read_keeps_its_objects(store: Store, calls: Calls, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a journal that another user wrote nobody knows what it needs: it is named, the rest lists, and no object is removed."""
+    buffer = store.objects.put_buffer(b"x" * 100_000)
+    calls.enter(number(1), buffers=[buffer])
+    store.journal().close()
+    (other,) = journals(path)
+    age(path / "objects" / buffer, 2 * upkeep.GRACE)
+    calls.call(number(2))
+    store.journal().close()
+    opened = os.open
+
+    def refused(file: str, *arguments: int) -> int:  # root, as whom tests may run, is refused nothing
+        if file == str(other):
+            raise PermissionError(13, "Permission denied", file)
+        return opened(file, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refused)
+        reader = Store(path)
+        assert ids(reader) == [2]
+        assert [finding.what for finding in reader.check()] == [f"{str(other)!r} cannot be read: Permission denied."]
+        assert reader.maintain(thorough=True)
+    assert ids(Store(path)) == [1, 2]
+
+
+def test_a_store_that_changes_faster_than_it_is_read_is_said_so(store: Store, calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that lists files and then says they are not there (one over the network may) ends in a clear error."""
+    calls.call(number(1))
+
+    def gone(*_: object, **__: object) -> None:  # not to be had from a disk
+        raise FileNotFoundError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ckpt._store.store.scan", gone)
+        with pytest.raises(StoreError, match="changes faster"):
+            Store(store.path).headers()
 
 
 def test_readers_beside_a_maintainer_miss_nothing(store: Store, path: Path) -> None:

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import datetime as dt
 import functools
 import json
 import threading
 from collections.abc import AsyncIterator, Generator
-from enum import StrEnum
+from decimal import Decimal
+from enum import Enum, Flag, IntEnum, StrEnum
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import ckpt
-from ckpt._model.tags import current_tags, tags, tags_json
+from ckpt._model.tags import current_tags, only_tags, tags, tags_json, with_checkpoint_tags
 from ckpt.errors import UsageError
 
 
 class Stage(StrEnum):
     FIRST = "first"
+
+
+class Level(IntEnum):
+    LOW = 3
+
+
+class Colour(Enum):
+    RED = object()
+
+
+class Right(Flag):
+    READ = 1
+    WRITE = 2
 
 
 def test_the_front_door_has_them() -> None:
@@ -48,7 +68,7 @@ def test_an_error_in_the_block_gives_them_back_and_goes_on() -> None:
     assert current_tags() == ()
 
 
-@pytest.mark.parametrize("value", [[1], {}, object(), b"x", 2j, len])
+@pytest.mark.parametrize("value", [[1], {}, object(), b"x", 2j, len, np.zeros(1), np.array(1), np.complex64(1), pd.NA, Path])
 def test_what_is_no_text_and_no_number_is_refused(value: Any) -> None:
     """With what to write instead; nothing is tagged."""
     with pytest.raises(UsageError, match="The tag 'x' is a") as caught, tags(y=1, x=value):
@@ -82,6 +102,59 @@ def test_tags_are_json_that_every_reader_knows(value: Any, expected: Any) -> Non
         text = tags_json()
     assert text.isascii()
     assert json.loads(text, parse_constant=refuse) == [["x", expected]]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.int64(1), 1),
+        (np.uint8(1), 1),
+        (np.float64(0.1), 0.1),
+        (np.float32(0.1), 0.1),
+        (np.float16("inf"), "inf"),
+        (np.bool_(True), True),
+        (np.str_("x"), "x"),
+        (np.datetime64("2017-01-01"), "2017-01-01"),
+        (np.timedelta64(3, "D"), "3 days"),
+        (dt.date(2017, 1, 1), "2017-01-01"),
+        (dt.time(3, 30), "03:30:00"),
+        (dt.datetime(2017, 1, 1, 3, tzinfo=dt.UTC), "2017-01-01T03:00:00+00:00"),
+        (dt.timedelta(days=1, hours=2), "1 day, 2:00:00"),
+        (pd.Timestamp("2017-01-01 03:00"), "2017-01-01T03:00:00"),
+        (Level.LOW, 3),
+        (Colour.RED, "RED"),
+        (Right.READ | Right.WRITE, "READ|WRITE"),
+        (Right(0), "0"),
+        (Decimal("1.50"), "1.50"),
+        (Fraction(1, 3), "1/3"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Path("a/b"), "a/b"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_stands_for_a_text_or_a_number_is_one(value: Any, expected: Any) -> None:
+    """Scalars of numpy are numbers, dates ISO 8601, members of an enumeration their names; so they are held, and so they are recorded."""
+    with tags(x=value):
+        assert json.loads(tags_json()) == [["x", expected]]
+        (held,) = dict(current_tags()).values()
+    assert isinstance(held, str | int | float)
+
+
+def test_only_these_tags() -> None:
+    """In the place of all others, also of none, until the block ends."""
+    with tags(x=1):
+        handed = current_tags()
+        with only_tags(*handed, ("y", dt.date(2017, 1, 1))):
+            assert current_tags() == (("x", 1), ("y", "2017-01-01"))
+            with tags(x=2):
+                assert current_tags() == (("x", 1), ("y", "2017-01-01"), ("x", 2))
+        with only_tags():
+            assert current_tags() == ()
+        with pytest.raises(UsageError), only_tags(("x", [])):
+            raise AssertionError
+        assert current_tags() == handed
+    with only_tags(*handed), with_checkpoint_tags():
+        assert current_tags() == handed
 
 
 def test_threads_begin_without_and_keep_their_own() -> None:

@@ -40,7 +40,7 @@ PROGRAM = """
 def desk(tmp_path: Path) -> Path:
     """A directory with a captured failure."""
     (tmp_path / "job.py").write_text(dedent(PROGRAM).lstrip("\n"))
-    python("job.py", cwd=tmp_path, check=False, environ={"PYCKPT_DIR": str(tmp_path / ".pyckpt")})
+    python("job.py", cwd=tmp_path, check=False, environ=environment(tmp_path))
     return tmp_path
 
 
@@ -49,6 +49,7 @@ def environment(path: Path) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "HOME": str(path),
         "XDG_CONFIG_HOME": str(path / ".config"),
+        "XDG_STATE_HOME": str(path / "state"),
         "IPYTHONDIR": str(path / "ipython"),
         "PYTHONPATH": str(ROOT),
         "PYCKPT_DIR": str(path / ".pyckpt"),

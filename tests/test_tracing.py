@@ -171,7 +171,55 @@ def test_a_generator_is_followed_through_its_pauses(capsys: pytest.CaptureFixtur
     tracing(0)(work, code)
     lines = [line.strip() for line in capsys.readouterr().err.splitlines()]
     assert sum(line.startswith("call ") for line in lines) == 1
-    assert [line for line in lines if line.startswith(("number = ", "-> "))] == ["number = 0", "-> 0", "number = 1", "-> 1", "-> None"]
+    assert [line for line in lines if line.startswith(("number = ", "yields", "-> "))] == [
+        "number = 0",
+        "yields 0",
+        "number = 1",
+        "yields 1",
+        "-> None",
+    ]
+
+
+def test_what_the_event_loop_does_meanwhile_is_not_told(shop: Project) -> None:
+    """Of coroutines only lines and results are told: not that they wait, nor the exceptions by which Python says that something ended."""
+    shop.write(
+        "later.py",
+        """import asyncio
+import ckpt
+
+class Two:
+    def __iter__(self):
+        self.left = 2
+        return self
+    def __next__(self):
+        self.left -= 1
+        if self.left < 0:
+            raise StopIteration
+        return self.left
+
+async def items():
+    for item in Two():
+        await asyncio.sleep(0)
+        yield item
+
+async def last():
+    await asyncio.sleep(0)
+    return 7
+
+@ckpt.ckpt
+async def work():
+    async for item in items():
+        pass
+    return await last()
+""",
+    )
+    shop.call("import asyncio, later; asyncio.run(later.work())")
+    told = [line for line in shop.ckpt("run", "work", "--trace", "--depth", "1").stderr.splitlines() if ".py:" not in line]
+    assert told[:-1] == [
+        *("      item = 1", "      yields", "    item = 1"),
+        *("      item = 0", "      yields", "    item = 0"),
+        *("      -> None", "      -> 7", "    -> 7"),
+    ]
 
 
 def test_a_profile_of_a_failure_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:

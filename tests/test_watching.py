@@ -6,6 +6,8 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from subprocess import Popen
@@ -37,7 +39,6 @@ class Lines:
     def __init__(self, process: Popen[str]) -> None:
         self._queue: SimpleQueue[str] = SimpleQueue()
         self.seen: list[str] = []
-        self.quiet_since = time.monotonic()
         Thread(target=self._read, args=(process,), daemon=True).start()
 
     def _read(self, process: Popen[str]) -> None:
@@ -59,32 +60,36 @@ class Lines:
         raise AssertionError(f"no {pattern!r} in {self.seen}")
 
 
-def test_saving_the_fix_shows_fixed_at_once(shop: Project) -> None:
-    """The verdict follows each save within moments, in a fresh process each time; a file that does not compile is a verdict too."""
+@contextmanager
+def watched(shop: Project, *verdicts: str) -> Iterator[Lines]:
+    """Give the lines of a watch, from the verdicts on that it begins with."""
     with shop.running("run", "--watch") as process:
         lines = Lines(process)
-        lines.until("same failure: ZeroDivisionError")
+        for verdict in verdicts:
+            lines.until(verdict)
+        yield lines
+        assert process.poll() is None
+
+
+def test_saving_the_fix_shows_fixed(shop: Project) -> None:
+    """The verdict follows each save, in a fresh process each time; a file that does not compile is a verdict too."""
+    with watched(shop, "same failure: ZeroDivisionError") as lines:
         assert "dividing" in lines.seen
         shop.edit("tools.py", "1 // n", "1 // (n or 1)")
-        saved = time.monotonic()
         lines.until("fixed: ")
-        assert time.monotonic() - saved < 10  # a third of a second, where nothing else is going on
         assert "1" in lines.seen
         assert f"{shop.path / 'tools.py'} is saved, price runs again ..." in lines.seen
         shop.edit("tools.py", "def divide", "def divide(")
         lines.until("cannot replay: Module 'shop' cannot be imported today: SyntaxError")
         shop.write("tools.py", TOOLS)
         lines.until("same failure: ")
-        assert process.poll() is None
     assert [header.status for header in shop.store.headers()] == ["failed"]
 
 
 def test_a_file_that_a_replay_begins_to_use_is_watched(shop: Project) -> None:
     """A module that was not there when the capture was made counts from the replay that imports it on."""
     shop.write("extra.py", "ZERO = 0\n")
-    with shop.running("run", "--watch") as process:
-        lines = Lines(process)
-        lines.until("same failure: ")
+    with watched(shop, "same failure: ") as lines:
         shop.edit("tools.py", "return 1 // n", "import extra; return 1 // extra.ZERO")
         assert "watching 3 files" in lines.until("watching ")
         lines.until("same failure: ")
@@ -95,9 +100,7 @@ def test_a_file_that_a_replay_begins_to_use_is_watched(shop: Project) -> None:
 def test_a_module_that_is_missing_is_waited_for(shop: Project) -> None:
     """A replay that ended for want of a module is made again once there is a file of its name."""
     shop.edit("tools.py", "def divide", "import extra.zero\n\ndef divide")
-    with shop.running("run", "--watch") as process:
-        lines = Lines(process)
-        lines.until("cannot replay: ")
+    with watched(shop, "cannot replay: ") as lines:
         shop.write("extra/__init__.py", "")
         lines.until("cannot replay: .*extra.zero")
         shop.write("extra/zero.py", "")
@@ -107,8 +110,7 @@ def test_a_module_that_is_missing_is_waited_for(shop: Project) -> None:
 def test_a_replay_that_is_overtaken_by_a_save_is_given_up(shop: Project) -> None:
     """A save during a long call ends that call and begins the next."""
     shop.edit("tools.py", "return 1 // n", "import time; open('begun', 'w').close(); time.sleep(60)")
-    with shop.running("run", "--watch") as process:
-        lines = Lines(process)
+    with watched(shop) as lines:
         while not (shop.path / "begun").exists():
             time.sleep(0.05)
         shop.write("tools.py", "def divide(n):\n    return 'quick'\n")

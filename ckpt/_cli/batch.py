@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ckpt._cli import report, screen
 from ckpt._cli.text import one_line, plural, span
-from ckpt.errors import NotFoundError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,9 +25,10 @@ _STYLES = {"fixed": "green", "still passes": "green", "cannot replay": "yellow"}
 
 def run_all(store: Store, name: str | None, request: Request, jobs: int, *, as_json: bool) -> bool:
     """Replay all captures that `name` means, oldest first, and show what that showed; return whether all of them returned."""
+    from ckpt._cli.stores import fitting
     from ckpt._replaying.batches import replay_all
 
-    headers = _chosen(store, name)
+    headers = fitting(store, name)
     with _progress(len(headers)) as tell:
         shown = replay_all(headers, request, jobs=jobs, tell=tell)
     if as_json:
@@ -37,18 +37,6 @@ def run_all(store: Store, name: str | None, request: Request, jobs: int, *, as_j
         _tell_rows([_row(header, replay) for header, replay in zip(headers, shown, strict=True)])
     screen.say(_summary(shown))
     return all(replay.has_returned for replay in shown)
-
-
-def _chosen(store: Store, name: str | None) -> list[Header]:
-    from ckpt._cli.stores import matching
-    from ckpt._replaying import batches
-
-    is_pattern = name is not None and batches.is_pattern(name)
-    found = batches.matching(store.headers(), name or "") if is_pattern else matching(store, name)
-    if not found:
-        what = f"No capture's name fits {name!r}." if name else f"There are no captures in {store.path!r}."
-        raise NotFoundError(what, hint="ckpt info")
-    return found
 
 
 def _row(header: Header, replay: Replay) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ckpt._cli import comparing, indexing, keeping, looking, pipelines, replaying, running, snapshots, writing
+from ckpt._cli import comparing, exporting, indexing, keeping, looking, pipelines, replaying, running, snapshots, writing
 from ckpt._cli.exits import exit_codes
 from ckpt._cli.screen import write
 
@@ -27,6 +27,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     pipelines.graph,
     keeping.clear,
     keeping.check,
+    exporting.export,
+    exporting.import_,
     keeping.trust,
     indexing.index,
 )
@@ -73,5 +75,5 @@ def _ckpt(
 
 
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command(_command.__name__.rstrip("_"))(_command)
 app.add_typer(snapshots.app, name="snapshot")

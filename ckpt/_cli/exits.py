@@ -28,3 +28,6 @@ def exit_codes() -> Iterator[None]:
         # What is still buffered must not fail once more while the interpreter exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
+    except OSError as err:  # a full disk, a file that must not be read: what a replayed program raises does not come here
+        complain(f"{err.strerror or err}: {err.filename!r}" if err.filename else str(err))
+        sys.exit(1)

@@ -27,22 +27,33 @@ def index(directory: Directory, where: Where = None, as_json: AsJson = False) ->
     from ckpt._cli import report, screen
     from ckpt.checkpoints import index_checkpoint_files
 
-    found = index_checkpoint_files(directory).where(*map(_condition, where or []))
+    all_files = index_checkpoint_files(directory)
+    found = all_files.where(*map(_condition, where or []))
     if as_json:
         screen.write(report.as_json({"directory": directory, "checkpoints": list(map(_record, found))}))
     elif not found:
-        screen.say("no checkpoint files")
+        screen.say(_nothing(all_files, where or []))
     elif screen.is_terminal() and len(found) <= report.TABLE_LIMIT:
         screen.show(_table(_columns(found), _rows(found)))
     else:
         screen.write(report.plain(_rows(found), _columns(found)))
 
 
-def _condition(text: str) -> tuple[str, str]:
+def _condition(text: str) -> tuple[str, str | None]:
+    """Return a tag and its value, which is None where a path says so."""
+    from ckpt.checkpoints.paths import NULL
+
     name, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"{text!r} is no tag with its value.", hint="ckpt index DIR --where iteration=1")
-    return name, value
+    return name, None if value == NULL else value
+
+
+def _nothing(index: Index, where: list[str]) -> str:
+    """Return what is said when no file is listed: that there is none, or that none of those that are there has these tags."""
+    if not index:
+        return "no checkpoint files"
+    return one_line(f"none of {len(index)} files has {', '.join(where)}; their tags: {', '.join(_tag_names(index)) or 'none'}")
 
 
 def _record(entry: IndexEntry) -> dict[str, Any]:
@@ -64,11 +75,22 @@ def _rows(index: Index) -> list[list[str]]:
     return [
         [
             one_line(entry.checkpoint_fullname),
-            *(one_line(", ".join("none" if value is None else value for each, value in entry.tags if each == name)) for name in names),
+            *(_shown(entry, name) for name in names),
             one_line(entry.checkpoint_path),
         ]
         for entry in index
     ]
+
+
+def _shown(entry: IndexEntry, name: str) -> str:
+    """Return what stands in the table for a tag, and could be said after `--where`; nothing only where the tag is missing."""
+    from ckpt.checkpoints.index import cell
+    from ckpt.checkpoints.paths import NULL
+
+    if name not in dict(entry.tags):
+        return ""
+    value = cell(entry.tags, name)
+    return NULL if value is None else one_line(value) or '""'
 
 
 def _table(columns: list[str], rows: list[list[str]]) -> Table:

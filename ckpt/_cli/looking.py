@@ -54,11 +54,12 @@ def _say_whose(stored: Stored) -> None:
     """Say of a capture that cannot be opened as it is, why, and what lets it."""
     from ckpt._cli.screen import complain
     from ckpt._store.trusted import check_trust
-    from ckpt.errors import StoreError, UntrustedError
+    from ckpt.errors import NoValuesError, StoreError, UntrustedError
 
     try:
+        stored.check_values()
         check_trust(stored)
-    except (StoreError, UntrustedError) as err:
+    except (NoValuesError, StoreError, UntrustedError) as err:
         complain(err.message, err.hint, label="note")
 
 

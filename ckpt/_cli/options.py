@@ -46,7 +46,7 @@ Name = Annotated[
         metavar="NAME",
         show_default=False,
         autocompletion=capture_names,
-        help="A name, module.name, name~2 (two before the newest), or an id or its beginning.",
+        help="A name, module.name, name~2 (two before the newest), or an id or its beginning, from 4 digits on.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -63,6 +63,17 @@ UseCode = Annotated[
         show_default=False,
         autocompletion=lambda: list(Code),
         help="The project's code: current, captured (as it was), or a snapshot's (a zip file, a folder).",
+    ),
+]
+LookCode = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="CODE",
+        parser=_code,
+        show_default=False,
+        autocompletion=lambda: list(Code),
+        help="The project's code: current, captured (as it was; that of an imported capture by default), or a snapshot's.",
     ),
 ]
 

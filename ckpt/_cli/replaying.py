@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ckpt._cli import sessions
-from ckpt._cli.options import AtFrame, Code, Here, Name, Trust, UseCode, UseDebugger, only_one
+from ckpt._cli.options import AtFrame, Code, Here, LookCode, Name, Trust, UseDebugger, only_one
 
 Start = Annotated[bool, typer.Option("--start", help="Call the function again, and stop at its first line.")]
 Rerun = Annotated[bool, typer.Option("--rerun", help="Call the function again, and stop where it fails.")]
@@ -21,7 +21,7 @@ def shell(  # noqa: PLR0913 - one parameter for each option
     args: Args = False,
     locals_: Locals = False,
     frame: AtFrame = None,
-    code: UseCode = Code.current,
+    code: LookCode = None,
     trust: Trust = False,
 ) -> None:
     """Open IPython among a failure's variables.
@@ -30,7 +30,7 @@ def shell(  # noqa: PLR0913 - one parameter for each option
     """
     only_one({"--args": args, "--locals": locals_})
     only_one({"--args": args, "--frame": frame is not None})
-    capture = sessions.opened_capture(name, code, trust=trust)
+    capture = sessions.capture_to_look_at(name, code, trust=trust)
     if args:
         sessions.shell_with_arguments(capture, here=False)
     else:
@@ -45,7 +45,7 @@ def debug(  # noqa: PLR0913 - one parameter for each option
     debugger: UseDebugger = None,
     frame: AtFrame = None,
     here: Here = False,
-    code: UseCode = Code.current,
+    code: LookCode = None,
     trust: Trust = False,
 ) -> None:
     """Open a debugger in a failure's frames.
@@ -55,8 +55,8 @@ def debug(  # noqa: PLR0913 - one parameter for each option
     """
     only_one({"--start": start, "--rerun": rerun})
     only_one({"--start": start, "--rerun": rerun, "--frame": frame is not None})
-    capture = sessions.opened_capture(name, code, trust=trust)
     if start or rerun:
+        capture = sessions.opened_capture(name, code or Code.current, trust=trust)
         sessions.call_under_debugger(capture, debugger, at_start=start, here=here)
     else:
-        sessions.post_mortem(capture, debugger, frame, here=here)
+        sessions.post_mortem(sessions.capture_to_look_at(name, code, trust=trust), debugger, frame, here=here)

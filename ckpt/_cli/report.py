@@ -31,7 +31,7 @@ _HOW = {
     "option": "given by --ckpt-dir",
     "PYCKPT_DIR": "given by PYCKPT_DIR",
     "search": "found by search",
-    "XDG": "found by XDG",
+    "XDG": "found by XDG: there is no .pyckpt from here upwards",
     "temporary": "temporary: no home, no working directory",
 }
 

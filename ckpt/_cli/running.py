@@ -12,7 +12,7 @@ import typer
 
 from ckpt._cli import report, screen, sessions
 from ckpt._cli.options import AsJson, Code, Here, Name, Trust, UseCode, only_one, only_with
-from ckpt.errors import CannotReplayError, CkptError, DamagedError, PlaceholderError
+from ckpt.errors import CannotReplayError, CkptError, DamagedError, PlaceholderError, UsageError
 
 if TYPE_CHECKING:
     from ckpt._model.record import Header
@@ -88,8 +88,10 @@ def run(  # noqa: PLR0913 - one parameter for each option
             _run_all(store, name, request, jobs or os.cpu_count() or 1, as_json=as_json)
         header = store.find(name)
         request = dataclasses.replace(request, id=header.id)
+        stored = store.get(header.id)
+        stored.check_values()
         if not trust:
-            check_trust(store.get(header.id))  # before a process is started for it
+            check_trust(stored)  # before a process is started for it
         if watch:
             from ckpt._cli.watcher import watch_on_screen
 
@@ -133,7 +135,7 @@ def _run_all(store: Store, name: str | None, request: Request, jobs: int, *, as_
 def _run(header: Header, request: Request, *, as_json: bool, then_shell: bool, bisect: bool) -> None:
     with screen.results_only() if as_json else nullcontext():
         outcome, text, capture = _replayed(header, request)
-        sessions.say_all(outcome.notes)
+        sessions.say_before(outcome)
     if as_json:
         screen.write(report.replayed(header, outcome, text))
     elif text is not None:
@@ -153,12 +155,14 @@ def _replayed(header: Header, request: Request) -> tuple[Replay, str | None, Cap
 
     if header.status == DIED or request.timeout is not None:
         outcome = in_child(request, header)
+        if outcome.duration is None and (outcome.error or {}).get("type") == UsageError.__qualname__:
+            raise UsageError(outcome.detail, hint=outcome.hint)
         return outcome, outcome.text, None
     capture = None
     try:
         capture = request.open()
         outcome = call_again(capture, here=request.here, observe=request.observe())
-    except (CannotReplayError, PlaceholderError) as err:
+    except (CannotReplayError, DamagedError, PlaceholderError) as err:
         outcome = cannot(err)
     except KeyboardInterrupt:
         screen.complain(
@@ -174,13 +178,9 @@ def _replayed(header: Header, request: Request) -> tuple[Replay, str | None, Cap
 
 
 def _say_failure(outcome: Replay, capture: Capture) -> None:
-    """Say what a replay raised, from the function's own frame on; of what kept ckpt from calling it, only what to do."""
-    exception = outcome.exception
-    if isinstance(exception, CannotReplayError):
-        if exception.hint:
-            screen.complain(exception.hint, label="hint")
-    elif exception is not None:
-        screen.say_traceback(exception.with_traceback(sessions.first_entry(capture, outcome)))
+    """Say what a replay raised, from the function's own frame on."""
+    if outcome.exception is not None and outcome.duration is not None:
+        screen.say_traceback(outcome.exception.with_traceback(sessions.first_entry(capture, outcome)))
 
 
 @contextmanager

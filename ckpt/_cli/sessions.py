@@ -24,7 +24,24 @@ def opened_capture(name: str | None, code: str, *, trust: bool) -> Capture:
     from ckpt._cli.stores import opened
     from ckpt._replaying.rehydrate import open_capture
 
-    return open_capture(opened(), name, code=code, trust=trust)
+    capture = open_capture(opened(), name, code=code, trust=trust)
+    capture.stored.check_values()
+    return capture
+
+
+def capture_to_look_at(name: str | None, code: str | None, *, trust: bool) -> Capture:
+    """Return a capture as `opened_capture` does. One that was imported has the code it was made with, unless `code` says otherwise."""
+    from ckpt._cli.stores import opened
+    from ckpt._replaying.rehydrate import CAPTURED, CURRENT, open_capture
+
+    store = opened()
+    stored = store.get(store.find(name).id)
+    if code is not None or not stored.is_imported:
+        return open_capture(store, stored.header.id, code=code or CURRENT, trust=trust)
+    capture = open_capture(store, stored.header.id, code=CAPTURED, trust=trust)
+    if stored.has_values:
+        screen.say("note: imported, so the project's code is the captured one; --code current takes that of this machine")
+    return capture
 
 
 def post_mortem(capture: Capture, debugger: Debugger | None, frame: int | None, *, here: bool) -> None:
@@ -69,6 +86,7 @@ def _raised_by(call: Callable[[], object]) -> BaseException | None:
 
 def shell_with_locals(capture: Capture, number: int) -> None:
     """Open the shell on the variables of frame `number`; raise `UsageError` when there is no such frame."""
+    capture.stored.check_values()
     with capture.surroundings(), capture.sources():
         exception = _failure(capture, "shell", "--args")
         if not 0 <= number < len(capture.frames):
@@ -121,11 +139,11 @@ def _named_arguments(capture: Capture) -> dict[str, Any]:
 
 def first_entry(capture: Capture, outcome: Replay) -> TracebackType | None:
     """Return the traceback entry of a replay's failure that is the captured function's; None when nothing of the user's is in it."""
-    from ckpt._replaying.calling import users_part
+    from ckpt._replaying.tracebacks import users_part
 
-    if outcome.exception is None:
+    if outcome.exception is None or outcome.duration is None:
         return None
-    return users_part(outcome.exception.__traceback__, capture.code if outcome.duration is not None else None)
+    return users_part(outcome.exception.__traceback__, capture.code)
 
 
 def _failure(capture: Capture, command: str, option: str) -> BaseException:
@@ -144,6 +162,13 @@ def _failure(capture: Capture, command: str, option: str) -> BaseException:
 def say_notes(capture: Capture) -> None:
     """Say what a person should know before trusting what is shown."""
     say_all(capture.notes)
+
+
+def say_before(outcome: Replay) -> None:
+    """Say what comes before a verdict: why the replay may differ, and what to do when the call could not be made."""
+    say_all(outcome.notes)
+    if outcome.hint:
+        screen.complain(outcome.hint, label="hint")
 
 
 def say_all(notes: Iterable[str]) -> None:

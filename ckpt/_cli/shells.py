@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-#: What may be offered: no quote, no space, no backslash, no `$`, and no `:`, at which bash splits words. The store passes over other names
-#: already; what a shell evaluates is checked where it is handed out.
-NAME = re.compile(r"\w[\w.=+@-]{0,127}")
+from ckpt._model.record import NAME
+
 #: The variable by which a shell asks.
 VARIABLE = "_CKPT_COMPLETE"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
+import textwrap
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +19,7 @@ from ckpt._cli.text import one_line, plural, size
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from ckpt.codebase.archive import Overview
     from ckpt.codebase.snapshot import Report
 
 app = typer.Typer(no_args_is_help=True, help="Keep the code of an experiment as one file; look at it, run it.")
@@ -37,6 +40,7 @@ PyOnly = Annotated[bool, typer.Option("--py-only", help="Take nothing but .py fi
 Larger = Annotated[str | None, typer.Option("--ignore-larger-than", metavar="SIZE", help="Leave larger files out: 100K, 1M.")]
 Launcher = Annotated[str | None, typer.Option("--launcher", metavar="ENTRY", help="What it runs: train.py, module or module:function.")]
 Entry = Annotated[str, typer.Argument(metavar="ENTRY", help="train.py, package.module or module:function.")]
+Most = Annotated[str | None, typer.Option("--max-bytes", metavar="SIZE", help="Unpack up to so much.")]
 Arguments = Annotated[list[str] | None, typer.Argument(metavar="[ARGUMENT]...", help="The program's own.", show_default=False)]
 
 
@@ -52,11 +56,12 @@ def create(  # noqa: PLR0913 - one parameter for each option
     extra_file: File = None,
     ignore: Ignore = None,
     launcher: Launcher = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a snapshot of a folder.
 
     In a git checkout what git tracks or does not ignore, elsewhere what no .gitignore names; never keys, .env files, captures and virtual
-    environments. What was left out, and why, is said on standard error.
+    environments. What was left out, and why, is said on standard error; with --json all of it, file by file.
     """
     from ckpt.codebase import checkpoint
 
@@ -74,7 +79,12 @@ def create(  # noqa: PLR0913 - one parameter for each option
             launcher=launcher,
             progress=bar,
         )
+    if as_json:
+        write(json.dumps(dataclasses.asdict(report), indent=2))
+        return
     _tell(report)
+    if launcher is not None:
+        _tell_of_data(report.path)
 
 
 @app.command()
@@ -87,21 +97,23 @@ def show(path: Zip, as_json: AsJson = False) -> None:
 
     found = read(path)
     if as_json:
-        write(json.dumps(found.record | {"files": dict(found.files)}, indent=2))
+        write(json.dumps(found.record | {"name": found.name, "files": dict(found.files)}, indent=2))
         return
-    for line in _description(path, found.record, found.files):
+    for line in _description(path, found):
         write(one_line(line))
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False})
-def run(path: Zip, entry: Entry, arguments: Arguments = None) -> None:
+def run(path: Zip, entry: Entry, arguments: Arguments = None, *, max_bytes: Most = None) -> None:
     """Run a script, module or function of a snapshot.
 
     In this directory, and by this Python. It is unpacked first, once, so that data files and compiled modules are found too.
     """
-    from ckpt.codebase.extraction import LAUNCHER, unpack
+    from ckpt.codebase.extraction import launcher_in, unpack
+    from ckpt.codebase.rules import parse_size
 
-    command = [sys.executable, os.path.join(unpack(path).directory, LAUNCHER), entry, *(arguments or ())]
+    launcher = launcher_in(unpack(path, max_bytes=parse_size(max_bytes)).directory)
+    command = [sys.executable, launcher, entry, *(arguments or ())]
     sys.stdout.flush()
     if os.name == "posix":  # the program takes our place: signals, terminal and exit code are its own
         os.execv(sys.executable, command)  # noqa: S606 - what the person asked for
@@ -122,7 +134,9 @@ def make_pyz(
     """
     from ckpt.codebase import make_pyz as make
 
-    write(one_line(make(source, entry, output)))
+    path = make(source, entry, output)
+    write(one_line(path))
+    _tell_of_data(path)
 
 
 @app.command("from")
@@ -183,17 +197,32 @@ def _tell(report: Report) -> None:
     say(f"{plural(len(report.files), 'file')}, {size(report.size)}, as a zip file {size(report.size_of_zip)}{commit}")
     for line in summary(report.left_out):
         say(one_line(f"left out: {line}"))
+    for note in report.notes:
+        say(one_line(f"note: {note}"))
 
 
-def _description(path: str, record: dict[str, Any], files: tuple[tuple[str, int], ...]) -> list[str]:
-    head = f"{path}  {plural(len(files), 'file')}, {size(sum(length for _, length in files))}"
+def _tell_of_data(path: str) -> None:
+    """Say which files of a program do not work where they are, in a zip file."""
+    from ckpt.codebase.archive import read
+    from ckpt.codebase.names import beside_code
+
+    names = beside_code([name for name, _ in read(path).files])
+    if names:
+        listed = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"  # noqa: PLR2004 - as in a report
+        say(one_line(f"note: in a zip file open(__file__ ...) does not find {listed}; importlib.resources does"))
+
+
+def _description(path: str, found: Overview) -> list[str]:
+    record, files = found.record, found.files
+    head = f"{path}  {plural(len(files), 'file')}, {size(sum(length for _, length in files))}  {found.name}"
     if not record:
         return [f"{head}  (no record: not made by ckpt)", *(f"{size(length):>12}  {name}" for name, length in files)]
     commit, dirty = record.get("commit"), record.get("dirty")
     listed = record.get("packages")
     packages = [f"{name} {version}" for name, version in listed.items()] if isinstance(listed, dict) else []
     return [
-        f"{head}  Python {record.get('python', '?')}{f'  commit {commit}' if commit else ''}{' with changes' if dirty else ''}",
+        f"{head}  Python {record.get('python', '?')}{f'  commit {str(commit)[:12]}' if commit else ''}{' with changes' if dirty else ''}",
         *(f"{size(length):>12}  {name}" for name, length in files),
-        f"{plural(len(packages), 'package')} installed: {', '.join(packages)}",
+        f"{plural(len(packages), 'package')} installed:",
+        *textwrap.wrap(", ".join(packages), 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False),
     ]

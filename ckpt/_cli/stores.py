@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ckpt._cli.screen import complain
+from ckpt.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from ckpt._model.record import Header
@@ -21,6 +22,8 @@ def located() -> Location:
     location = resolve()
     for warning in location.warnings:
         complain(warning, label="warning")
+    if os.path.lexists(location.path) and not os.path.isdir(location.path):
+        raise StoreError(f"{location.path!r} is no directory, and so no store.", hint="ckpt --ckpt-dir PATH info")
     return location
 
 
@@ -38,6 +41,18 @@ def matching(store: Store, name: str | None) -> list[Header]:
     if name is None:
         return headers
     return [header for header in headers if name in (header.name, f"{header.module}.{header.name}")] or [store.find(name)]
+
+
+def fitting(store: Store, name: str | None) -> list[Header]:
+    """Return the captures that `matching` does, or all that fit a pattern; raise `NotFoundError` when there are none."""
+    from ckpt._replaying import batches
+
+    is_pattern = name is not None and batches.is_pattern(name)
+    found = batches.matching(store.headers(), name or "") if is_pattern else matching(store, name)
+    if not found:
+        what = f"No capture's name fits {name!r}." if name else f"There are no captures in {store.path!r}."
+        raise NotFoundError(what, hint="ckpt info")
+    return found
 
 
 def bytes_used(path: str) -> int:

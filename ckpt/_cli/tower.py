@@ -24,8 +24,12 @@ _RULE = "-" * 16
 
 
 def tower(manifest: Manifest, source_line: SourceLine, view: tuple[int, int] = (0, 0)) -> list[Line]:
-    """Return the traceback of the manifest's exception number `view[0]` from its entry `view[1]` on, causes and contexts before it."""
-    return list(_Tower(manifest, source_line).chain(view[0], view[1]))
+    """Return the traceback of the manifest's exception number `view[0]` from its entry `view[1]` on, causes and contexts before it.
+
+    The callers of the captured function stand before all that, where their variables were kept.
+    """
+    made = _Tower(manifest, source_line)
+    return [*(made.callers() if view == (0, 0) else ()), *made.chain(view[0], view[1])]
 
 
 def variables(values: Sequence[Value], indent: str) -> list[Line]:
@@ -68,6 +72,15 @@ class _Tower:
             yield from self._exception(self.manifest.exceptions[index], first if index == number else 0, depth)
             if words:
                 yield from _indented((("", ""), ("", words), ("", "")), _margin(depth) if depth else "")
+
+    def callers(self) -> Iterator[Line]:
+        """Yield the frames above the captured function, if any of them has kept its variables."""
+        frames = self.manifest.frames
+        if any(frames[entry.frame].locals for entry in self.manifest.callers if 0 <= entry.frame < len(frames)):
+            yield "", "Called from:"
+            for entry in self.manifest.callers:
+                yield from self._entry(entry)
+            yield "", ""
 
     def _is_new(self, number: int) -> bool:
         return 0 <= number < len(self.manifest.exceptions) and number not in self.told
@@ -142,9 +155,10 @@ def _message(raised: Raised) -> Iterator[Line]:
 
 def _carets(source: str, entry: Entry) -> str:
     """Return the marks under the failing part of a stripped line; nothing when that is all of it, or is not known."""
-    if entry.positions is None or len(entry.positions) != 4:  # noqa: PLR2004 - line, end line, column, end column
+    known = [place for place in entry.positions or () if place is not None]
+    if len(known) != 4:  # noqa: PLR2004 - line, end line, column, end column
         return ""
-    line, end_line, column, end_column = entry.positions
+    line, end_line, column, end_column = known
     data = source.encode("utf-8", "surrogatepass")
     if line != entry.line or end_line != line or not 0 <= column < end_column <= len(data):
         return ""

@@ -36,7 +36,7 @@ def _tell(shown: Shown) -> None:
         sys.stderr.write(_CLEAR)
     for line in shown.output.rstrip("\n").split("\n") if shown.output.strip() else ():
         screen.say(one_line(line))
-    sessions.say_all(shown.replay.notes)
+    sessions.say_before(shown.replay)
     if shown.replay.text is not None:
         screen.write_lines(shown.replay.text)
     now = time.strftime("%H:%M:%S")

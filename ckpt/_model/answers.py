@@ -37,6 +37,8 @@ class Surroundings:
     made: dict[tuple[str, str], object] = field(default_factory=dict)
     #: Whether all of it must come back: nothing takes the place of what cannot be loaded, and `DamagedError` says so.
     is_whole: bool = False
+    #: Set by the loading: whether there is a placeholder in what was loaded, or was for a moment.
+    has_gaps: bool = False
 
 
 class Answers:
@@ -58,6 +60,7 @@ class Answers:
             raise DamagedError(f"{module}.{name} is gone: {reason}")
         kind = gone_class(module, name, reason)
         self._gone.append(kind)
+        self._surroundings.has_gaps = True
         return kind
 
     def finish(self) -> None:
@@ -69,7 +72,7 @@ class Answers:
         """Return a placeholder; raise where nothing may take a value's place."""
         if self._surroundings.is_whole:
             raise DamagedError(f"{description} cannot be loaded: {reason}")
-        return Placeholder(type_name, description, reason)
+        return self.stream_placeholder(type_name, description, reason)
 
     def _each(self, items: Any, do: Callable[[Any], object]) -> None:
         """Do what can be done for every item; one that refuses does not stop the others, unless all must come back."""
@@ -84,7 +87,9 @@ class Answers:
     def persistent(self, kind: str, number: int, *content: Any) -> Any:
         """Return a container that was written from a snapshot, or what stands for an object that was left out."""
         if kind == "lost" and content:
-            self._numbered[number] = Placeholder(*content)
+            self._numbered[number] = self.stream_placeholder(*content)
+        elif kind == "instead" and content:
+            self._numbered[number] = content[0]
         elif number not in self._numbered:
             self._numbered[number] = {} if kind == "dict" else set()
         found = self._numbered[number]
@@ -104,6 +109,7 @@ class Answers:
         self._each(pairs or [], lambda pair: obj.__setitem__(*pair))
 
     def stream_placeholder(self, type_name: str, description: str, reason: str) -> Placeholder:
+        self._surroundings.has_gaps = True
         return Placeholder(type_name, description, reason)
 
     def stream_by_value(self, module: str, qualname: str, make: Any, args: tuple[Any, ...], id: str) -> Any:

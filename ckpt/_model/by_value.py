@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from cloudpickle.cloudpickle import _class_reduce, _extract_code_globals
 
 from ckpt._model.layout import is_built_in
+from ckpt._model.redact import is_secret
 from ckpt._model.refusing import MAIN_NAMES
 from ckpt._model.verbs import (
     stream_by_value,
@@ -81,6 +82,13 @@ def reduce_function(function: FunctionType, namespace: Namespace) -> tuple[Any, 
     }
     named = (_text(function.__module__), _text(function.__qualname__), stream_function, (code, namespace, function.__closure__), "")
     return stream_by_value, named, state, None, None, stream_function_state
+
+
+def names_secret(function: FunctionType, reduced: tuple[Any, ...]) -> bool:
+    """Whether a function that goes by value has a global, a variable of its own or a default under a secret name."""
+    code = function.__code__
+    given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if function.__defaults__ or function.__kwdefaults__ else ()
+    return any(map(is_secret, (*reduced[2]["globals"], *code.co_freevars, *given)))
 
 
 def _text(name: object) -> str:

@@ -21,9 +21,20 @@ from ckpt._model.fitting import Container, leave_out_all, leave_out_largest, lea
 from ckpt._model.interrupts import belongs_to_program, let_pass
 from ckpt._model.loading import Surroundings, load
 from ckpt._model.placeholder import Placeholder
+from ckpt._model.redacting import RedactingPickler
 from ckpt._model.reducing import RobustPickler, has_room
 from ckpt._model.referring import PlainWays
-from ckpt._model.sinks import BUFFER_THRESHOLD, SPILL_THRESHOLD, NeedsCareError, Sink, Spill, SpillError, TooLargeError
+from ckpt._model.secrets import Secrets
+from ckpt._model.sinks import (
+    BUFFER_THRESHOLD,
+    SPILL_THRESHOLD,
+    NeedsCareError,
+    NeedsRedactionError,
+    Sink,
+    Spill,
+    SpillError,
+    TooLargeError,
+)
 from ckpt._model.thorough import LeftOut, ThoroughPickler
 
 #: Calls that the pickler of last resort needs room for.
@@ -43,6 +54,8 @@ class Encoded:
     buffers: list[memoryview] = field(default_factory=list)
     #: Why a value was not kept, by `id()`; valid as long as the caller holds the values.
     lost: dict[int, str] = field(default_factory=dict)
+    #: What is secret among the values; None when nothing was found.
+    secrets: Secrets | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,8 +70,19 @@ class Limits:
     open_spill: Callable[[], Spill] | None = None
 
 
-def encode(root: object, containers: Sequence[Container], limits: Limits, *, chain: Iterable[BaseException] = ()) -> Encoded:
+def encode(
+    root: object,
+    containers: Sequence[Container],
+    limits: Limits,
+    *,
+    chain: Iterable[BaseException] = (),
+    secrets: Secrets | None = None,
+    is_watched: bool = False,
+) -> Encoded:
     """Return `root` encoded, with everything that could be kept.
+
+    `secrets`, which a search has found, are left out, and with them whatever else is met. Without them, values that are watched are looked
+    at while they are written, and no longer when they grow beyond memory.
 
     `containers` are the dicts and lists inside `root` that the caller made for this call, whose items are the program's values: those are
     left out where nothing less helps, and placeholders are put in their places. Exceptions, those of `chain` and all others, are kept
@@ -66,15 +90,18 @@ def encode(root: object, containers: Sequence[Container], limits: Limits, *, cha
     `open_spill` or its file raises, and RecursionError where the program has left no room on the stack.
     """
     try:
-        return _encode(root, containers, limits)
+        try:
+            return _encode(root, containers, limits, secrets, is_watched=is_watched)
+        except NeedsRedactionError:
+            return _encode(root, containers, limits, Secrets(), is_watched=False)
     except SpillError as error:
         raise error.reason from None
 
 
-def _encode(root: object, containers: Sequence[Container], limits: Limits) -> Encoded:
+def _encode(root: object, containers: Sequence[Container], limits: Limits, secrets: Secrets | None, *, is_watched: bool) -> Encoded:
     try:
-        return _climb(root, limits)
-    except SpillError:
+        return _climb(root, limits, secrets, is_watched=is_watched)
+    except (SpillError, NeedsRedactionError):
         raise
     except Exception as error:
         let_pass(error)
@@ -82,51 +109,71 @@ def _encode(root: object, containers: Sequence[Container], limits: Limits) -> En
             raise
         is_too_large = isinstance(error, TooLargeError)
     left_out: LeftOut = {}
-    found = _encode_without(root, containers, limits, left_out, is_too_large=is_too_large)
+    secrets = Secrets() if secrets is None and is_watched else secrets
+    found = _encode_without(root, containers, limits, left_out, secrets, is_too_large=is_too_large)
     if found is None:
-        found = _encode_nothing(root, containers, limits, left_out)
+        found = _encode_nothing(root, containers, limits, left_out, secrets)
     replace_left_out(containers, left_out)
     found.lost |= {key: reason for key, (_, reason) in left_out.items()}
     return found
 
 
-def _climb(root: object, limits: Limits) -> Encoded:
+def _climb(root: object, limits: Limits, secrets: Secrets | None, *, is_watched: bool) -> Encoded:
     """Return what the quickest pickler makes of `root` that can keep it."""
     is_deep = False
-    for make in (_plain, _robust):
+    for make in (_plain, _robust) if secrets is None else (_redacting(secrets),):
         try:
-            return _dump(make, root, limits)
+            return _dump_once(make, root, limits, is_watched) if secrets is None else _dump(make, root, limits, secrets)
         except NeedsCareError:
             continue
-        except (TooLargeError, SpillError):
+        except (TooLargeError, SpillError, NeedsRedactionError):
             raise
         except Exception as error:
             let_pass(error)
             is_deep = isinstance(error, RecursionError)
             if is_deep and not has_room(_NEEDED):
                 raise
-    return _dump_thoroughly(root, limits, {}, is_deep=is_deep)
+    secrets = Secrets() if secrets is None and is_watched else secrets
+    return _dump_thoroughly(root, limits, {}, secrets, is_deep=is_deep)
 
 
-def _dump_thoroughly(root: object, limits: Limits, left_out: LeftOut, *, is_deep: bool = False) -> Encoded:
+def _dump_thoroughly(root: object, limits: Limits, left_out: LeftOut, secrets: Secrets | None, *, is_deep: bool = False) -> Encoded:
     try:
-        return _dump(_thorough(left_out, is_deep=is_deep), root, limits)
+        return _dump(_thorough(left_out, secrets, is_deep=is_deep), root, limits, secrets)
     except RecursionError:
         if is_deep:
             raise
-        return _dump(_thorough(left_out, is_deep=True), root, limits)
+        return _dump(_thorough(left_out, secrets, is_deep=True), root, limits, secrets)
 
 
 MakePickler = Callable[[Sink, Limits, dict[int, str]], Any]
 
 
-def _dump(make: MakePickler, root: object, limits: Limits) -> Encoded:
+def _dump(make: MakePickler, root: object, limits: Limits, secrets: Secrets | None) -> Encoded:
+    """Return what a pickler makes of `root`; again, when a secret was found that stands further up in the stream already."""
+    if secrets is None:
+        return _dump_once(make, root, limits)
+    for rounds in range(1, _ROUNDS + 1):
+        secrets.grew = False
+        encoded = _dump_once(make, root, limits)
+        if not secrets.grew or rounds == _ROUNDS:
+            break
+        if encoded.spill is not None:
+            encoded.spill.discard()
+    encoded.secrets = secrets
+    return encoded
+
+
+def _dump_once(make: MakePickler, root: object, limits: Limits, is_watched: bool = False) -> Encoded:
     sink, lost = Sink(limits.max_bytes, limits.open_spill), {}  # type: Sink, dict[int, str]
+    sink.is_watched = is_watched
     try:
         pickler = make(sink, limits, lost)
         pickler.dump(root)
         if type(pickler) is pickle.Pickler:
             sink.refuse_main()
+        if is_watched:
+            sink.refuse_passwords()
     except BaseException as error:
         sink.discard()
         if isinstance(error, Exception) or belongs_to_program(error):
@@ -142,15 +189,23 @@ def _plain(sink: Sink, limits: Limits, lost: dict[int, str]) -> pickle.Pickler:
 
 
 def _robust(sink: Sink, limits: Limits, lost: dict[int, str]) -> pickle.Pickler:
-    return RobustPickler(sink, sink.take_buffer, limits.exclude, lost)
+    pickler = RobustPickler(sink, sink.take_buffer, limits.exclude, lost)
+    pickler.is_watched = sink.is_watched
+    return pickler
 
 
-def _thorough(left_out: LeftOut, *, is_deep: bool) -> MakePickler:
-    return lambda sink, limits, lost: ThoroughPickler(sink, sink.take_buffer, limits.exclude, lost, left_out=left_out, is_deep=is_deep)
+def _redacting(secrets: Secrets) -> MakePickler:
+    return lambda sink, limits, lost: RedactingPickler(sink, sink.take_buffer, limits.exclude, lost, secrets)
+
+
+def _thorough(left_out: LeftOut, secrets: Secrets | None, *, is_deep: bool) -> MakePickler:
+    return lambda sink, limits, lost: ThoroughPickler(
+        sink, sink.take_buffer, limits.exclude, lost, left_out=left_out, is_deep=is_deep, secrets=secrets
+    )
 
 
 def _encode_without(
-    root: object, containers: Sequence[Container], limits: Limits, left_out: LeftOut, *, is_too_large: bool
+    root: object, containers: Sequence[Container], limits: Limits, left_out: LeftOut, secrets: Secrets | None, *, is_too_large: bool
 ) -> Encoded | None:
     """Return `root` without what cannot be kept, which is added to `left_out`; None when that is not found out."""
     for _ in range(_ROUNDS):
@@ -159,7 +214,7 @@ def _encode_without(
         else:
             leave_out_offenders(containers, limits.exclude, left_out)
         try:
-            return _dump_thoroughly(root, limits, left_out)
+            return _dump_thoroughly(root, limits, left_out, secrets)
         except SpillError:
             raise
         except Exception as error:
@@ -168,11 +223,13 @@ def _encode_without(
     return None
 
 
-def _encode_nothing(root: object, containers: Sequence[Container], limits: Limits, left_out: LeftOut) -> Encoded:
+def _encode_nothing(
+    root: object, containers: Sequence[Container], limits: Limits, left_out: LeftOut, secrets: Secrets | None
+) -> Encoded:
     """Return `root` with placeholders for all that is in its containers; failing even that, placeholders for its own items."""
     leave_out_all(containers, left_out, "not all of these values can be kept together")
     try:
-        return _dump_thoroughly(root, Limits(exclude=limits.exclude), left_out)
+        return _dump_thoroughly(root, Limits(exclude=limits.exclude), left_out, secrets)
     except Exception as error:
         let_pass(error)
         reason = f"cannot be kept: {type_name(type(error))}"
@@ -180,8 +237,9 @@ def _encode_nothing(root: object, containers: Sequence[Container], limits: Limit
     stand_ins = {}
     for key, value in items:
         described = describe(value)
-        stand_ins[key] = Placeholder(described["type"], described["text"], reason)
-    return Encoded(stream=pickle.dumps(stand_ins, 5), lost={id(value): reason for _, value in items})
+        text = described["text"] if secrets is None else secrets.cover(described["text"])
+        stand_ins[key] = Placeholder(described["type"], text, reason)
+    return Encoded(stream=pickle.dumps(stand_ins, 5), lost={id(value): reason for _, value in items}, secrets=secrets)
 
 
 def decode(stream: bytes | memoryview, buffers: Sequence[memoryview] = (), surroundings: Surroundings | None = None) -> Any:

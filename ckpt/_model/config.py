@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+from ckpt._model.interrupts import let_pass
+from ckpt._model.redact import words
+
 #: A `pyproject.toml` above this is no such file.
 _LIMIT = 1 << 20
 _SIZE = re.compile(r"(\d+)\s*(?:([kKMGT])(i?)B?|B)?", re.ASCII)
@@ -32,6 +35,9 @@ class Config:
     #: Absolute patterns of files that are the project's although they are installed, and of those that are not although they lie in it.
     source_include: tuple[str, ...] = ()
     source_exclude: tuple[str, ...] = ()
+    #: Names, or words in them, that say that a value is secret, and words that do not.
+    secret: tuple[str, ...] = ()
+    not_secret: tuple[str, ...] = ()
     #: What in the table makes no sense, one line each.
     complaints: tuple[str, ...] = ()
 
@@ -53,7 +59,8 @@ def read_config(directory: str) -> Config:
         import tomllib
 
         table = tomllib.loads(text.decode()).get("tool", {}).get("ckpt", {})
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, ImportError) as error:
+        let_pass(error)
         return Config(complaints=(f"{file} cannot be read: {error}",)) if file else Config()
     return _config(file, table) if isinstance(table, dict) else Config(complaints=(f"{file}: [tool.ckpt] is no table",))
 
@@ -101,9 +108,17 @@ def _patterns(value: object, root: str) -> tuple[str, ...]:
     return tuple(os.path.join(root, f"{pattern}*" if pattern.endswith("/") else pattern) for pattern in value)
 
 
+def _names(value: object, root: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) and words(name) for name in value):
+        raise ValueError('list of names: ["student_id"]')
+    return tuple(value)
+
+
 _KINDS: dict[str, Callable[[object, str], object]] = {
     "max_bytes": _size,
+    "not_secret": _names,
     "quota": _size,
+    "secret": _names,
     "source_file_limit": _size,
     "source_total_limit": _size,
     "source_include": _patterns,

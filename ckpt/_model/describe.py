@@ -6,14 +6,16 @@ import os
 from types import FunctionType
 from typing import Any
 
-from ckpt._model.interrupts import belongs_to_program
+from ckpt._model.interrupts import belongs_to_program, let_pass
 from ckpt._model.layout import attributes_of, bases_of, definition_of, fields_of, is_one_of, module_of, name_of, type_name
 from ckpt._model.record import Json
+from ckpt._model.redact import MARK, without_passwords
 from ckpt._model.texts import DEPTH_LIMIT, EXACT, TEXT_LIMIT, args_of, ways_of_class
 
 #: Most characters of an exception's message.
 MESSAGE_LIMIT = 10_000
 
+_TEXTS = frozenset({"str", "bytes", "bytearray"})
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
@@ -25,11 +27,12 @@ def describe(value: object, name: str = "") -> Json:
         typed, make, measure = found if found is not None else ways_of_class(kind)
         text = make(value, DEPTH_LIMIT)
         described: Json = {"name": name, "type": typed, "text": text if len(text) <= TEXT_LIMIT else text[:TEXT_LIMIT]}
-        if measure is not None:
+        if measure is not None and not (MARK in text and typed in _TEXTS):  # a length would tell that of what is masked
             described.update(measure(value))
     except RecursionError:  # ours goes no deeper than `DEPTH_LIMIT`
         raise
     except Exception as error:  # another thread changed it, or its parts are not what they have to be
+        let_pass(error)
         return {"name": name, "type": type_name(kind), "text": f"<cannot be described: {name_of(type(error))}>"}
     return described
 
@@ -50,12 +53,13 @@ def exception_text(error: BaseException) -> str:
     """Return `str(error)` where that runs no user code, else a text of its args; bounded. Never raises."""
     try:
         if _has_harmless_text(error):
-            return str(error)[:MESSAGE_LIMIT]
+            return without_passwords(str(error)[:MESSAGE_LIMIT])
     except BaseException as trouble:
         if belongs_to_program(trouble):
             raise
     args = args_of(error)
-    return ", ".join(arg[:MESSAGE_LIMIT] if type(arg) is str else describe(arg)["text"] for arg in args)[:MESSAGE_LIMIT]
+    texts = (arg[:MESSAGE_LIMIT] if type(arg) is str else describe(arg)["text"] for arg in args)
+    return without_passwords(", ".join(texts)[:MESSAGE_LIMIT])
 
 
 def _has_harmless_text(error: BaseException) -> bool:

@@ -11,6 +11,7 @@ import pickle
 from types import BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, cast
 
+from ckpt._model.interrupts import let_pass
 from ckpt._model.layout import attributes_of, bases_of, definition_of, fields_of, is_one_of, layout_base_of, module_of
 from ckpt._model.texts import args_of
 from ckpt._model.verbs import stream_exception, stream_exception_state
@@ -95,7 +96,8 @@ def build_exception(kind: type, args: tuple[Any, ...]) -> BaseException:
     try:
         error = base.__new__(kind, *args)
         base.__init__(error, *args)
-    except Exception:  # the args were changed after it was made; they are part of its state too
+    except Exception as trouble:  # the args were changed after it was made; they are part of its state too
+        let_pass(trouble)
         error = base.__new__(kind)
     return error
 

@@ -26,7 +26,7 @@ def replace_left_out(containers: Sequence[Container], left_out: LeftOut) -> None
     """Put placeholders into the recorder's containers for the values that are left out as a whole."""
     for container in containers:
         for key, value in list(enumerate(container) if isinstance(container, list) else container.items()):
-            if id(value) in left_out:
+            if id(value) in left_out and type(value) is not Placeholder:
                 described = describe(value)
                 container[key] = Placeholder(described["type"], described["text"], left_out[id(value)][1])
 

@@ -6,6 +6,7 @@ that the program installed, is not ours to keep: it only happened to arrive whil
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import opcode
 import signal
@@ -28,6 +29,14 @@ def belongs_to_program(error: BaseException) -> bool:
     if handlers and any(entry.tb_frame.f_code is code for entry in trail for code in handlers):
         return True
     return isinstance(error, KeyboardInterrupt) and not (trail and _is_raise_statement(trail[-1]))
+
+
+class tolerate(contextlib.suppress):  # noqa: N801  as the class it is derived from
+    """`contextlib.suppress` for what only ckpt has to know: an exception that belongs to the program goes on."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, entry: TracebackType | None) -> bool:
+        """Return whether the exception ends here."""
+        return super().__exit__(kind, error, entry) and not (error is not None and belongs_to_program(error))
 
 
 def let_pass(error: BaseException) -> None:

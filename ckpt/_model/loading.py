@@ -57,6 +57,7 @@ def load(stream: bytes | memoryview, buffers: Sequence[memoryview], surroundings
         let_pass(error)
         if surroundings.is_whole:
             raise _damaged(error) from error
+    surroundings.has_gaps = True  # something refused
     try:
         return _load(GuardedUnpickler, stream, buffers, surroundings)
     except Exception as error:

@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Iterable
 
+from ckpt._model.interrupts import let_pass
+
 _INFO = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)(?:-[^-]+)*\.(?:dist|egg)-info")
 
 
@@ -15,7 +17,8 @@ def versions_on(path: Iterable[object]) -> dict[str, str]:
     for entry in path:
         try:
             names = os.listdir(entry) if type(entry) is str and entry else ()
-        except OSError:
+        except OSError as error:
+            let_pass(error)
             continue
         for name in names:
             match = _INFO.fullmatch(name) if name.endswith("-info") else None

@@ -8,8 +8,12 @@ Everything here is a file format: a field may be added, never renamed; `FORMAT` 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from types import UnionType
+from typing import Any, Self, TypedDict, get_args, get_origin, get_type_hints
 
 from ckpt.errors import DamagedError
 
@@ -23,7 +27,12 @@ FAILURES = frozenset({FAILED, DIED})
 #: The file name in the code of every wrapper that `@ckpt` makes: how wrappers are told from the program's own frames.
 WRAPPER_FILE = "<ckpt>"
 
+#: What the name of a capture is: it can never leave the store, split a shell word, or inject into a completion.
+NAME = re.compile(r"\w[\w.=+@-]{0,127}")
+
 Json = dict[str, Any]
+#: Whether a value is one that a field may have.
+Fits = Callable[[Any], bool]
 
 
 class Record:
@@ -33,10 +42,9 @@ class Record:
 
     @classmethod
     def from_json(cls, data: Json) -> Self:
-        """Return the record that `data` describes; raise `DamagedError` when a field is missing."""
-        known = {f.name for f in fields(cls)}  # type: ignore[arg-type]
+        """Return the record that `data` describes; raise `DamagedError` when a field is missing, or is not of its type."""
         try:
-            return cls(**{key: value for key, value in data.items() if key in known})
+            return cls(**checked(cls, data))
         except TypeError as err:
             raise DamagedError(f"A {cls.__name__.lower()} record is incomplete: {err}.") from err
 
@@ -105,7 +113,7 @@ class Entry(Record):
     frame: int
     line: int
     #: `(line, end_line, column, end_column)` of the failing instruction; columns are UTF-8 byte offsets from 0. None when unknown.
-    positions: list[int] | None = None
+    positions: list[int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,3 +273,63 @@ class Header(Record):
     def is_failure(self) -> bool:
         """Whether the call failed, or died with its process."""
         return self.status in FAILURES
+
+
+class Process(TypedDict, total=False):
+    """What is the same for all captures of a process. Paths are absolute."""
+
+    python: str
+    implementation: str
+    platform: str
+    host: str
+    user: str
+    pid: int
+    argv: list[str]
+    executable: str
+    cwd: str
+    path: list[str]
+    #: The `file` of `__main__`, and its `name` after `python -m`.
+    main: dict[str, str | None]
+    #: The versions of the packages that were loaded.
+    packages: dict[str, str]
+    #: The commit of the git work tree around `cwd`.
+    commit: str | None
+    #: The project's files, each with the object that holds its text.
+    files: dict[str, str]
+    #: The project's modules, each with its file.
+    modules: dict[str, str]
+    #: Files that were changed while the program ran, and those of which no text is kept, each with what is to say of it.
+    edited: dict[str, str]
+    omitted: dict[str, str]
+    #: How large a text, and all together, may be, in bytes.
+    limits: dict[str, int | None]
+
+
+def checked(kind: type, data: Any) -> Json:
+    """Return the fields of `data` that `kind` declares, for `data` comes out of a file; raise `DamagedError` for one of another type."""
+    known = _fields_of(kind)
+    if not isinstance(data, dict):
+        raise DamagedError(f"A {kind.__name__.lower()} record makes no sense: it is a {type(data).__name__}.")
+    for key, value in data.items():
+        if key in known and not known[key](value):
+            raise DamagedError(f"A {kind.__name__.lower()} record makes no sense: its {key} is not what it should be.")
+    return {key: value for key, value in data.items() if key in known}
+
+
+@cache
+def _fields_of(kind: type) -> dict[str, Fits]:
+    """Return the declared fields of `kind`, each with what tells whether a value is of its type."""
+    return {name: _fits(hint) for name, hint in get_type_hints(kind).items()}
+
+
+def _fits(hint: Any) -> Fits:
+    kind, inner = get_origin(hint) or hint, [_fits(each) for each in get_args(hint)]
+    fits: dict[Any, Fits] = {
+        Any: lambda value: True,
+        UnionType: lambda value: any(fits(value) for fits in inner),
+        list: lambda value: isinstance(value, list | tuple) and all(map(inner[0], value)),
+        dict: lambda value: isinstance(value, dict) and all(map(inner[1], value.values())),
+        float: lambda value: type(value) in {float, int},
+        int: lambda value: type(value) is int,  # True is none
+    }
+    return fits.get(list if kind is Sequence else kind, lambda value: isinstance(value, kind))

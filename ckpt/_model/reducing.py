@@ -23,6 +23,7 @@ from ckpt._model.interrupts import let_pass
 from ckpt._model.layout import definition_of, is_built_in
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.record import WRAPPER_FILE
+from ckpt._model.redact import is_secret
 from ckpt._model.referring import (
     has_default_reduction,
     is_importable,
@@ -33,6 +34,7 @@ from ckpt._model.referring import (
     reduce_view,
 )
 from ckpt._model.refusing import MAIN_NAMES, refusal
+from ckpt._model.sinks import NeedsRedactionError
 from ckpt._model.tensors import reducer_for
 from ckpt._model.texts import args_of
 from ckpt._model.verbs import stream_dill, stream_new, stream_same, stream_standard
@@ -50,6 +52,9 @@ Way = Callable[["RobustPickler", Any], Any]
 
 class RobustPickler(pickle.Pickler):
     """A C pickler that replaces what it cannot keep. `lost` receives the reason for every replaced object, by `id()`."""
+
+    #: Whether a function or class that holds something under a secret name is refused.
+    is_watched = False
 
     def __init__(
         self, file: Any, take_buffer: Callable[[pickle.PickleBuffer], bool], exclude: tuple[type, ...], lost: dict[int, str]
@@ -71,6 +76,8 @@ class RobustPickler(pickle.Pickler):
             if way is None:
                 way = self._ways[kind] = self._choose(kind)
             return way(self, obj)
+        except NeedsRedactionError:
+            raise
         except RecursionError as error:  # of a deep structure, or of the reducer itself
             if not has_room():
                 raise
@@ -120,12 +127,19 @@ class RobustPickler(pickle.Pickler):
         if namespace is None:
             namespace = self._namespaces[id(function.__globals__)] = by_value.namespace_of(function)
             self._alive.append(function)
-        return by_value.reduce_function(function, namespace)
+        reduced = by_value.reduce_function(function, namespace)
+        if self.is_watched and by_value.names_secret(function, reduced):
+            raise NeedsRedactionError
+        return reduced
 
     def _reduce_class(self, cls: type) -> Any:
         if self._exclude and issubclass(type(cls), self._exclude):
             return self._give_up(cls, "excluded")
-        return NotImplemented if is_importable(cls) else by_value.reduce_class(cls)
+        if is_importable(cls):
+            return NotImplemented
+        if self.is_watched and any(is_secret(name) for name in vars(cls)):
+            raise NeedsRedactionError
+        return by_value.reduce_class(cls)
 
     def _reduce_module(self, module: ModuleType) -> Any:
         held = module_reference(module)

@@ -6,6 +6,9 @@ import pickle
 from collections.abc import Callable
 from typing import Protocol
 
+from ckpt._model.interrupts import let_pass
+from ckpt._model.redact import has_password
+
 #: Buffers of at least this many bytes leave the stream and become objects of their own.
 BUFFER_THRESHOLD = 64 * 1024
 #: A stream that grows beyond this many bytes goes straight to a file.
@@ -34,6 +37,10 @@ class NeedsCareError(Exception):
     """The plain pickler met something that only the robust one keeps as it should be kept."""
 
 
+class NeedsRedactionError(Exception):
+    """Something secret would have been written."""
+
+
 class SpillError(Exception):
     """The file for a large stream cannot be written."""
 
@@ -45,12 +52,14 @@ class SpillError(Exception):
 class Sink:
     """Takes what a pickler writes: pieces in memory, a spill file when they grow, `TooLargeError` when they grow too far."""
 
-    __slots__ = ("buffers", "chunks", "limit", "names_main", "open_spill", "size", "spill")
+    __slots__ = ("buffers", "chunks", "is_watched", "limit", "names_main", "open_spill", "size", "spill")
 
     def __init__(self, limit: int, open_spill: Callable[[], Spill] | None) -> None:
         self.limit = limit
+        #: Whether nothing secret may be written.
+        self.is_watched = False
         self.open_spill = open_spill
-        self.chunks: list[bytes | memoryview] = []
+        self.chunks: list[bytes] = []
         self.buffers: list[memoryview] = []
         self.size = 0
         self.spill: Spill | None = None
@@ -86,7 +95,14 @@ class Sink:
         if self.names_main:
             raise NeedsCareError
 
+    def refuse_passwords(self) -> None:
+        """Raise `NeedsRedactionError` when there is a URL with a password in what is in memory, and on no disk yet."""
+        if any(b"://" in chunk and has_password(chunk) for chunk in self.chunks):
+            raise NeedsRedactionError
+
     def _write_to_spill(self, data: bytes | memoryview) -> None:
+        if self.spill is None and self.is_watched:
+            self.refuse_passwords()
         try:
             if self.spill is None:
                 assert self.open_spill is not None
@@ -96,6 +112,7 @@ class Sink:
                 self.chunks.clear()
             self.spill.write(data)
         except Exception as error:
+            let_pass(error)
             raise SpillError(error) from error
 
     def discard(self) -> None:

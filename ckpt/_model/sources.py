@@ -20,6 +20,7 @@ from typing import Any
 
 from ckpt._model.config import Config
 from ckpt._model.imported import is_source_of, is_suspect
+from ckpt._model.interrupts import let_pass, tolerate
 
 #: What `changed` says of a file: the text that is kept is the one that was imported, or it was read too late for that.
 AS_IMPORTED, TOO_LATE = "the text is the imported one", "the text may be another than the imported one"
@@ -96,8 +97,8 @@ class Sources:
         for name, module in modules.items():
             try:
                 self._visit(name, _module_dict(module))
-            except Exception:  # noqa: S112  a module that cannot be looked at costs only itself
-                continue
+            except Exception as error:  # a module that cannot be looked at costs only itself
+                let_pass(error)
         self._look_again()
         return {file: text.data for file, text in list(self._modules.items())}
 
@@ -116,8 +117,9 @@ class Sources:
         """
         try:
             return self._text_of(file)
-        except Exception:
+        except Exception as error:
             # What `sys.modules` and `linecache` hold is the program's.
+            let_pass(error)
             return None
 
     def _visit(self, name: str, namespace: dict[str, Any]) -> None:
@@ -132,6 +134,7 @@ class Sources:
         try:
             self._keep(file, name, namespace)
         except OSError as err:
+            let_pass(err)
             self.omitted[file] = str(err.strerror or err)
 
     def _is_ours(self, file: str) -> bool:
@@ -181,10 +184,8 @@ class Sources:
         return self._remember(file, _Text(_read(file, self.config.source_file_limit), stamp))
 
     def _remember(self, file: str, text: _Text) -> bytes:
-        try:
+        with tolerate(OSError):
             self._store(self._others, file, text)
-        except OSError:
-            return text.data
         return text.data
 
 
@@ -211,7 +212,8 @@ def _stamp(file: str) -> Stamp | None:
     """Return what identifies one version of a regular file; None when there is no such file."""
     try:
         status = os.stat(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        let_pass(error)
         return None
     return (status.st_mtime_ns, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
@@ -219,10 +221,13 @@ def _stamp(file: str) -> Stamp | None:
 def open_regular(file: str) -> int:
     """Return a descriptor of a regular file for reading; raise OSError for anything else, without waiting for a FIFO or a terminal."""
     descriptor = os.open(file, _OPEN_FLAGS)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError("it is no regular file any more")
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is no regular file any more")  # noqa: TRY301  whatever is wrong, it is closed
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _read(file: str, limit: int) -> bytes:

@@ -27,11 +27,14 @@ from ckpt._model.layout import (
     type_name,
 )
 from ckpt._model.record import WRAPPER_FILE, Json
+from ckpt._model.redact import MARK, holds_something, is_secret_key, without_passwords
 from ckpt._model.tables import read_table, table_base
 
 #: Bounds of a text: characters in all, characters of one text in it, items of one container, fields of one object.
 TEXT_LIMIT = 400
 STRING_LIMIT = 160
+#: In so many characters of a text a URL is looked for: a password in it must not be cut in two.
+_URL_LIMIT = 1000
 ITEM_LIMIT = 8
 #: How deep containers and objects are opened.
 DEPTH_LIMIT = 2
@@ -120,10 +123,14 @@ def _complex(value: Any, depth: int) -> str:
 
 
 def _string(value: Any, depth: int) -> str:
+    if "://" in (beginning := str.__getitem__(value, slice(_URL_LIMIT))):
+        value = without_passwords(beginning)
     return str.__repr__(value) if str.__len__(value) <= STRING_LIMIT else f"{str.__getitem__(value, slice(STRING_LIMIT))!r}..."
 
 
 def _bytes(value: Any, depth: int) -> str:
+    if b"://" in (beginning := bytes.__getitem__(value, slice(_URL_LIMIT))):
+        value = without_passwords(beginning.decode("latin-1")).encode("latin-1")
     return bytes.__repr__(value) if bytes.__len__(value) <= STRING_LIMIT else f"{bytes.__getitem__(value, slice(STRING_LIMIT))!r}..."
 
 
@@ -172,12 +179,17 @@ def _dict(value: Any, depth: int) -> str:
         return "{...}"
     shown, room = [], TEXT_LIMIT
     for key, item in islice(dict.items(value), ITEM_LIMIT):
-        text = f"{text_of(key, depth - 1)}: {text_of(item, depth - 1)}"
+        text = f"{text_of(key, depth - 1)}: {_named(key, item, depth - 1)}"
         shown.append(text)
         room -= len(text)
         if room < 0:
             break
     return f"{{{', '.join(shown if dict.__len__(value) == len(shown) else [*shown, '...'])}}}"
+
+
+def _named(name: object, value: object, depth: int) -> str:
+    """Return the text of a value that has a name; under a secret one it is not told."""
+    return MARK if is_secret_key(name) and holds_something(value) else text_of(value, depth)
 
 
 def _function(value: Any, depth: int) -> str:
@@ -253,7 +265,7 @@ def _derived(value: Any, depth: int) -> str:
     fields = definition_of(kind, "_fields")
     if issubclass(kind, tuple) and type(fields) is tuple and depth:
         pairs = zip(fields, tuple.__iter__(value), strict=False)
-        return f"{name_of(kind)}({', '.join(f'{_name(name)}={text_of(item, depth - 1)}' for name, item in islice(pairs, ITEM_LIMIT))})"
+        return f"{name_of(kind)}({', '.join(f'{_name(name)}={_named(name, item, depth - 1)}' for name, item in islice(pairs, ITEM_LIMIT))})"
     base = _builtin_base(kind)
     assert base is not None
     return f"<{name_of(kind)} {EXACT[base][1](value, depth)}>"
@@ -273,7 +285,7 @@ def _object(value: Any, depth: int) -> str:
     fields = fields_of(value)
     if not fields or not depth:
         return f"<{name_of(type(value))}{' ...' if fields else ''}>"
-    shown = [f"{name}={text_of(item, depth - 1)}" for name, item in islice(fields.items(), ITEM_LIMIT)]
+    shown = [f"{name}={_named(name, item, depth - 1)}" for name, item in islice(fields.items(), ITEM_LIMIT)]
     return f"<{name_of(type(value))} {', '.join(shown if len(fields) <= ITEM_LIMIT else [*shown, '...'])}>"
 
 

@@ -16,9 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ckpt._model.layout import definition_of, has_plain_hash, is_one_of
-from ckpt._model.reducing import RobustPickler
+from ckpt._model.redacting import RedactingPickler
 from ckpt._model.referring import has_default_reduction
 from ckpt._model.refusing import refusal
+from ckpt._model.secrets import Secrets
 from ckpt._model.verbs import DEEP
 
 #: Distance between the levels whose objects are written first.
@@ -30,10 +31,10 @@ _ROUNDS = 5
 LeftOut = dict[int, tuple[object, str]]
 
 
-class ThoroughPickler(RobustPickler):
+class ThoroughPickler(RedactingPickler):
     """A robust pickler for values that change, are too large, or (`is_deep`) too deep."""
 
-    def __init__(  # noqa: PLR0913  those of a robust pickler, and two
+    def __init__(  # noqa: PLR0913  those of a redacting pickler, and two
         self,
         file: Any,
         take_buffer: Callable[[pickle.PickleBuffer], bool],
@@ -42,11 +43,11 @@ class ThoroughPickler(RobustPickler):
         *,
         left_out: LeftOut,
         is_deep: bool,
+        secrets: Secrets | None = None,
     ) -> None:
-        super().__init__(file, take_buffer, exclude, lost)
+        super().__init__(file, take_buffer, exclude, lost, secrets)
         self._left_out = left_out
         self._is_deep = is_deep
-        self._numbers: dict[int, int] = {}
         #: Objects that are keys or members somewhere, and whose hash may need their state.
         self._hashed: set[int] = set()
         self._waiting: list[tuple[Any, ...]] = []
@@ -70,6 +71,9 @@ class ThoroughPickler(RobustPickler):
         kind = type(obj)
         if id(obj) in self._left_out:
             return self._once("lost", obj, lambda: self._lose(obj, self._left_out[id(obj)][1]))
+        found = super().persistent_id(obj)
+        if found is not None:
+            return found
         if kind is dict:
             return self._once("dict", obj, lambda: _halves(obj))
         if kind is set:
@@ -77,15 +81,6 @@ class ThoroughPickler(RobustPickler):
         if kind is pickle.PickleBuffer and not _is_contiguous(obj):
             return self._once("lost", obj, lambda: self._lose(obj, "a buffer in pieces"))
         return None
-
-    def _once(self, kind: str, obj: object, content: Callable[[], tuple[Any, ...]]) -> tuple[Any, ...]:
-        """Return the persistent id of an object: with its content the first time, by its number from then on."""
-        number = self._numbers.get(id(obj))
-        if number is not None:
-            return kind, number
-        self._alive.append(obj)
-        self._numbers[id(obj)] = number = len(self._numbers)
-        return (kind, number, *content())
 
     def _lose(self, obj: object, reason: str) -> tuple[Any, ...]:
         described: tuple[Any, ...] = self._give_up(obj, reason)[1]
@@ -123,7 +118,7 @@ class ThoroughPickler(RobustPickler):
         while level:
             following = []
             for child in gc.get_referents(*level):
-                if id(child) not in seen and self._is_walked(type(child)) and id(child) not in self._left_out:
+                if id(child) not in seen and self._is_walked(type(child)) and not self._is_left_out(child):
                     seen.add(id(child))
                     following.append(child)
                     if is_one_of(type(child), _HASHING):
@@ -133,6 +128,9 @@ class ThoroughPickler(RobustPickler):
                 stones.append(following)
             level = following
         return [stone for stones_of_level in reversed(stones) for stone in stones_of_level]
+
+    def _is_left_out(self, obj: object) -> bool:
+        return id(obj) in self._left_out or (self._secrets is not None and id(obj) in self._secrets.objects)
 
     def _is_walked(self, kind: type) -> bool:
         """Whether the pickler goes on from objects of type `kind` to what they refer to, and nothing else."""

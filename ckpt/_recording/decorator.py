@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from ckpt._model.record import WRAPPER_FILE
-from ckpt._recording.options import Options, is_disabled
+from ckpt._recording.options import PARAMETERS, Options, is_disabled
 from ckpt._recording.recorder import Recorder
 from ckpt.errors import UsageError
 
@@ -63,6 +63,8 @@ def ckpt(function: Any = None, /, **options: Any) -> Any:
     Returns the function wrapped, or itself when there is nothing to capture or `PYCKPT_DISABLE=1` is set.
     Raises `UsageError` for something that cannot be captured, and for a name that cannot be one.
     """
+    if unknown := options.keys() - PARAMETERS:
+        raise UsageError(f"@ckpt takes no {', '.join(sorted(unknown))}.", hint=f"it takes {', '.join(sorted(PARAMETERS))}")
     settings = Options(**options) if options else Options()
     if function is None:
         return functools.partial(_decorate, options=settings)
@@ -75,7 +77,7 @@ def _decorate(function: Any, /, *, options: Options) -> Any:
     if isinstance(function, classmethod | staticmethod):
         return type(function)(_decorate(function.__func__, options=options))
     if type(function) not in {FunctionType, BuiltinFunctionType} and not isinstance(function, functools.partial):
-        raise UsageError(f"@ckpt cannot capture a {type(function).__name__}.", hint="put @ckpt directly above a def")
+        raise UsageError(f"@ckpt goes on a function, not on a value of type {type(function).__name__}.", hint="put it above a def")
     if options.active is False and not options.on_error:
         return function
     return _wrap(function, Recorder(function, options))

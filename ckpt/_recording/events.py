@@ -12,7 +12,7 @@ from typing import cast
 
 from ckpt._model.codec import Encoded
 from ckpt._recording.tracebacks import Walk
-from ckpt._recording.wording import described_json, dumps
+from ckpt._recording.wording import dumps
 from ckpt._store.journal import part
 from ckpt._store.objects import Objects, ObjectWriter
 
@@ -41,9 +41,9 @@ def entered(id: str, fields: str) -> bytes:
     return f'{{"event":"entered","id":"{id}",{fields}}}'.encode()
 
 
-def returned(id: str, duration: float, value: object) -> bytes:
-    """Return the event of a call that returned `value`."""
-    return f'{{"event":"returned","id":"{id}","duration":{duration:.9f},"value":{described_json(value)}}}'.encode()
+def returned(id: str, duration: float, value: str) -> bytes:
+    """Return the event of a call that returned `value`, which is described as JSON."""
+    return f'{{"event":"returned","id":"{id}","duration":{duration:.9f},"value":{value}}}'.encode()
 
 
 def left(id: str, duration: float, exception: str) -> bytes:

@@ -11,7 +11,7 @@ from ckpt._model.codec import Container
 from ckpt._model.describe import describe
 from ckpt._model.placeholder import Placeholder
 from ckpt._recording.variables import variables_of
-from ckpt._recording.wording import described_json
+from ckpt._recording.wording import named_json
 
 _VARARGS, _VARKW = 0x04, 0x08
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -42,7 +42,7 @@ class Given:
 
     def texts(self) -> list[str]:
         """Return the arguments described as JSON, under the names of the parameters they went to."""
-        return [described_json(value, name) for value, name in named(self.code, self.args, self.kwargs)]
+        return [named_json(value, name) for value, name in named(self.code, self.args, self.kwargs)]
 
 
 def bound_arguments(code: CodeType, held: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
@@ -76,6 +76,6 @@ def keep_plain_values(containers: Sequence[Container], reason: str) -> None:
     """Put placeholders for everything but plain values, whose encoding runs no foreign code."""
     for container in containers:
         for key, value in list(enumerate(container)) if isinstance(container, list) else list(container.items()):
-            if not is_plain(value):
+            if not is_plain(value) and type(value) is not Placeholder:
                 described = describe(value)
                 container[key] = Placeholder(described["type"], described["text"], reason)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from ckpt._model.record import NAME
 from ckpt.errors import UsageError
-
-#: A name can never leave the store, split a shell word, or inject into a completion.
-NAME = re.compile(r"\w[\w.=+@-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +37,10 @@ class Options:
         exclude: object = self.exclude
         if not (isinstance(exclude, tuple) and all(isinstance(kind, type) for kind in exclude)):
             raise UsageError(f"exclude is a tuple of types, not {exclude!r}.", hint="exclude=(MyType,)")
+
+
+#: What `@ckpt` takes.
+PARAMETERS = frozenset(field.name for field in fields(Options))
 
 
 def is_disabled() -> bool:

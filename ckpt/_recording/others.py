@@ -13,6 +13,7 @@ from itertools import islice
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
+from ckpt._model.interrupts import let_pass
 from ckpt._model.record import Json
 
 #: Bounds: threads and tasks that are kept, and the innermost frames of each.
@@ -39,8 +40,8 @@ def alive(code_of: CodeOf) -> list[Json]:
     for read in (_threads, _tasks):
         try:
             found += read(code_of)
-        except Exception:  # noqa: S112  the program adds or ends one meanwhile, or has put something of its own in their place
-            continue
+        except Exception as error:  # the program adds or ends one meanwhile, or has put something of its own in their place
+            let_pass(error)
     return found
 
 

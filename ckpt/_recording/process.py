@@ -5,14 +5,16 @@ Everything is read without a subprocess and without touching a module's attribut
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 import sys
 from types import ModuleType
 
+from ckpt._model.interrupts import let_pass, tolerate
 from ckpt._model.packages import canonical, versions_on
 from ckpt._model.record import Json
+from ckpt._model.redact import redacted_arguments
+from ckpt._store.files import user
 
 
 def describe_process(sources: Json) -> Json:
@@ -24,7 +26,7 @@ def describe_process(sources: Json) -> Json:
         "host": platform.node(),
         "user": user(),
         "pid": os.getpid(),
-        "argv": list(sys.argv) if hasattr(sys, "argv") else [],
+        "argv": redacted_arguments(sys.argv) if hasattr(sys, "argv") else [],
         "executable": sys.executable,
         "cwd": working_directory(),
         "path": [os.path.abspath(entry) for entry in sys.path if type(entry) is str] if working_directory() else list(sys.path),
@@ -35,20 +37,11 @@ def describe_process(sources: Json) -> Json:
     }
 
 
-def user() -> str:
-    """Return the user's login name, or an empty text where there is none."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return ""
-
-
 def working_directory() -> str:
     """Return the working directory, or an empty text when it is gone."""
-    try:
+    with tolerate(OSError):
         return os.getcwd()
-    except OSError:
-        return ""
+    return ""
 
 
 def _main() -> Json:
@@ -93,7 +86,8 @@ def _head(git: str) -> str | None:
             return head
         common = os.path.join(git, _read(os.path.join(git, "commondir"))) if os.path.exists(os.path.join(git, "commondir")) else git
         return _reference(common, head.removeprefix("ref: "))
-    except OSError:
+    except OSError as error:
+        let_pass(error)
         return None
 
 

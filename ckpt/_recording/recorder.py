@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quote
@@ -20,22 +19,37 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar
 
 from ckpt._model.codec import Container, Encoded, Limits, encode
-from ckpt._model.describe import one_line
-from ckpt._model.interrupts import belongs_to_program
+from ckpt._model.describe import one_line, type_name
+from ckpt._model.interrupts import belongs_to_program, let_pass
+from ckpt._model.redact import holds_something, is_secret
 from ckpt._model.reducing import MAIN_NAMES
 from ckpt._model.replaying import switch
+from ckpt._model.secrets import Secrets
 from ckpt._model.tags import tags_json
 from ckpt._recording import events
+from ckpt._recording.concealing import (
+    VARKW,
+    are_innocent,
+    conceal,
+    conceal_call,
+    conceal_failure,
+    conceal_walk,
+    described_without,
+    has_secret_names,
+    tags_without,
+)
 from ckpt._recording.endings import below, is_failure, is_outermost
 from ckpt._recording.given import Given, bound_arguments, keep_plain_values, named
-from ckpt._recording.ground import Ground, ground, say, warn
+from ckpt._recording.ground import Ground, ground, reason, say, warn
 from ckpt._recording.options import Options, default_name, is_disabled
 from ckpt._recording.tracebacks import Extent, Recorded, Walk, own, read
 from ckpt._recording.variables import variables_of
-from ckpt._recording.wording import described_json, give_reasons
+from ckpt._recording.wording import described_json, give_reasons, named_json, redacted_json
 
 T = TypeVar("T")
 
+#: What strikes before the fence is up: it does not fit on the stack, or into the memory, any more.
+BEYOND = (RecursionError, MemoryError)
 NESTED = "this capture began while another was being made, and keeps plain values only"
 
 
@@ -60,6 +74,8 @@ class Call:
     #: The event, but for its id, and its parts: a forked child tells its own story with them.
     fields: str
     parts: tuple[bytes, ...]
+    #: The secret texts among the arguments, which are not told of how it ends either.
+    secrets: Secrets | None = None
 
 
 @dataclass(slots=True)
@@ -85,6 +101,9 @@ class Recorder:
         qualname = getattr(function, "__qualname__", None) or (code.co_qualname if code else "call")
         self.name = options.name or default_name(qualname)
         self._path = (module, qualname)
+        #: What the names of parameters and function say, and the ground whose settings this holds for.
+        self._judged_on: Ground | None = None
+        self._has_secret_names = self._takes_any = self._returns_secret = False
         #: What competes for the places that `keep` gives: failures, and other calls.
         self._failed_group, self._ended_group = (module, qualname, self.name, True), (module, qualname, self.name, False)
         self._head = f'"name":{quote(self.name)},"module":{quote(module)},"qualname":{quote(qualname)},"keep":{options.keep}'
@@ -102,7 +121,7 @@ class Recorder:
             if switch.on or not is_outermost(frame) or not is_failure(error):
                 return None
             return self._fenced(self._record_failed, error, frame, None)
-        except RecursionError:  # not even the fence fits on the stack any more; so in the three below
+        except BEYOND:  # so in the three below
             return None
 
     def entered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
@@ -113,14 +132,16 @@ class Recorder:
             if self.options.active is not True and not self._fenced(self._is_active, args, kwargs):
                 return None
             return self._fenced(self._record_entry, args, kwargs)
-        except RecursionError:
+        except BEYOND:
             return None
 
     def returned(self, call: Call | None, value: object) -> None:
         """Complete the record of a call that returned."""
-        with suppress(RecursionError):
+        try:
             if call is not None:
                 self._fenced(self._record_return, call, value)
+        except BEYOND:
+            return
 
     def ended(self, call: Call | None, error: BaseException) -> Recorded | None:
         """Complete the record of a call that raised; return what identifies the capture of a failure."""
@@ -133,7 +154,7 @@ class Recorder:
             if call is None and not (self.options.on_error and is_outermost(frame)):
                 return None
             return self._fenced(self._record_failed, error, frame, call) or self._fenced(self._record_bare, error, call)
-        except RecursionError:
+        except BEYOND:
             return None
 
     def handled(self, error: BaseException) -> str | None:
@@ -164,7 +185,7 @@ class Recorder:
             _this_thread.busy = nested
 
     def _lost(self, trouble: BaseException) -> None:
-        warn(f"A capture of {self.name} is lost: {one_line(trouble)}", *self._place)
+        warn(f"A capture of {self.name} is lost: {reason(trouble)}", *self._place)
 
     def _is_active(self, args: tuple[Any, ...], kwargs: dict[str, Any], nested: bool) -> bool:
         active = self.options.active
@@ -172,6 +193,7 @@ class Recorder:
         try:
             return bool(active(*args, **kwargs))
         except Exception as trouble:
+            let_pass(trouble)
             warn(f"active= of {self.name} raised, and the call is not captured: {one_line(trouble)}", *self._place)
             return False
 
@@ -183,32 +205,53 @@ class Recorder:
         root: dict[str, Any] = {"args": positional, "kwargs": kwargs}
         if self._has_own_variables():
             root["function"] = self._function
-        texts = [described_json(value, name) for value, name in named(self._code, args, kwargs)]
-        values = (*args, *kwargs.values())
-        encoded = self._encode(here, root, [positional, kwargs], nested=nested)
-        if encoded.lost or nested:
-            give_reasons(texts, (*positional, *kwargs.values()) if nested else values, encoded.lost)
+        if self._judged_on is not here:
+            self._judge_names(here)
+        is_wary = self._has_secret_names or (self._takes_any and any(map(is_secret, kwargs))) or not are_innocent(args, kwargs)
+        tell = named_json if is_wary else described_json
+        texts = [tell(value, name) for value, name in named(self._code, args, kwargs)]
+        secrets = conceal_call(self._code, positional, kwargs) if is_wary else None
+        encoded = self._encode(here, root, [positional, kwargs], secrets, nested=nested, is_watched=is_wary)
+        secrets, tags = encoded.secrets, tags_json()
+        if secrets is not None:
+            conceal(texts, (*positional, *kwargs.values()), secrets)
+            tags = tags_without(tags, secrets)
+        if encoded.lost or nested or secrets is not None:
+            give_reasons(texts, (*positional, *kwargs.values()), encoded.lost)
         manifest = events.entry_manifest(texts)
         shared, names = self._shared(here, nested=nested)
         placed = events.place(here.objects, encoded, manifest)
         now = time.time()
-        fields = f'{self._head},"time":{now:.6f},"tags":{tags_json()},{names},{placed.fields}'
-        call = Call(os.urandom(8).hex(), here.pid, now, 0.0, fields, placed.parts)
+        fields = f'{self._head},"time":{now:.6f},"tags":{tags},{names},{placed.fields}'
+        call = Call(os.urandom(8).hex(), here.pid, now, 0.0, fields, placed.parts, secrets)
+        if secrets is not None:
+            secrets.settle()
         here.journal.append(events.entered(call.id, call.fields), call.parts, keep=(call.id, None, None), shared=shared)
         call.started = time.perf_counter()
         return call
+
+    def _judge_names(self, here: Ground) -> None:
+        code = self._code
+        self._has_secret_names = has_secret_names(code)
+        self._takes_any = code is not None and bool(code.co_flags & VARKW)
+        self._returns_secret = is_secret(self._path[1].rpartition(".")[2])
+        self._judged_on = here
 
     def _record_return(self, call: Call, value: object, nested: bool) -> None:
         taken = time.perf_counter() - call.started
         here = self._ground_of(call)
         if here is not None:
-            here.journal.append(events.returned(call.id, taken, value), keep=(call.id, self._ended_group, self.options.keep))
+            text = redacted_json(value) if self._returns_secret and holds_something(value) else described_json(value)
+            if call.secrets is not None:
+                text = described_without(text, value, call.secrets)
+            here.journal.append(events.returned(call.id, taken, text), keep=(call.id, self._ended_group, self.options.keep))
 
     def _record_left(self, call: Call, error: BaseException, nested: bool) -> None:
         taken = time.perf_counter() - call.started
         here = self._ground_of(call)
         if here is not None:
-            here.journal.append(events.left(call.id, taken, one_line(error)), keep=(call.id, self._ended_group, self.options.keep))
+            text = one_line(error) if call.secrets is None else call.secrets.cover(one_line(error))
+            here.journal.append(events.left(call.id, taken, text), keep=(call.id, self._ended_group, self.options.keep))
 
     def _ground_of(self, call: Call) -> Ground | None:
         """Return where a call is completed; a forked child first writes the entry again, under an id of its own."""
@@ -251,19 +294,26 @@ class Recorder:
         extent = Extent(save_locals=self.options.save_locals, callers=self.options.callers)
         walk = read(failure.error, failure.start, here.source, failure.above, extent)
         inner = [Given.of(found.capture.function, found.wrapper) for found in walk.inner]
-        arguments = [(each.texts(), each.values()) for each in (failure.given, *inner)]
-        encoded = self._encode_failure(here, walk, (failure.given, *inner), nested=nested)
-        if encoded.lost or nested or walk.has_placeholders:
-            for texts, values in arguments:
-                give_reasons(texts, values, encoded.lost)
+        calls = (failure.given, *inner)
+        arguments = [call.texts() for call in calls]
+        known = conceal_failure(walk, calls, failure.call.secrets if failure.call is not None else None)
+        encoded = self._encode_failure(here, walk, calls, known, nested=nested)
+        secrets = encoded.secrets
+        if secrets is not None:
+            conceal_walk(walk, secrets)
+            for texts, call in zip(arguments, calls, strict=True):
+                conceal(texts, call.values(), secrets)
+        if encoded.lost or nested or walk.has_placeholders or secrets is not None:
+            for texts, call in zip(arguments, calls, strict=True):
+                give_reasons(texts, call.values(), encoded.lost)
             for frame, held in zip(walk.frames, walk.locals, strict=True):
                 give_reasons(frame.locals, [held[name] for name in frame.names], encoded.lost)
-        manifest = events.failure_manifest(walk, arguments[0][0], [texts for texts, _ in arguments[1:]])
+        manifest = events.failure_manifest(walk, arguments[0], arguments[1:])
         sources = [code["source"] for code in walk.codes if "source" in code]
         placed = events.place(here.objects, encoded, manifest, sources, sync=True)
-        return self._commit(here, failure, walk, placed, nested=nested)
+        return self._commit(here, failure, walk, placed, secrets, nested=nested)
 
-    def _encode_failure(self, here: Ground, walk: Walk, calls: Sequence[Given], *, nested: bool) -> Encoded:
+    def _encode_failure(self, here: Ground, walk: Walk, calls: Sequence[Given], secrets: Secrets | None, *, nested: bool) -> Encoded:
         root = calls[0].root() | {
             "inner": [call.root() for call in calls[1:]],
             "exceptions": walk.exceptions,
@@ -273,16 +323,20 @@ class Recorder:
         containers: list[Container] = [walk.exceptions, *walk.locals, *walk.globals]
         for call in calls:
             containers += [call.args, call.kwargs]
-        return self._encode(here, root, containers, nested=nested, chain=tuple(walk.exceptions))
+        return self._encode(here, root, containers, secrets, nested=nested, chain=tuple(walk.exceptions))
 
-    def _commit(self, here: Ground, failure: _Failure, walk: Walk, placed: events.Placed, *, nested: bool) -> Recorded:
+    def _commit(
+        self, here: Ground, failure: _Failure, walk: Walk, placed: events.Placed, secrets: Secrets | None, *, nested: bool
+    ) -> Recorded:
         shared, names = self._shared(here, nested=nested)
         call = failure.call
         id, times = os.urandom(8).hex(), f'"time":{time.time():.6f}'
         if call is not None:
             id, times = call.id, f'"time":{call.time:.6f},"duration":{time.perf_counter() - call.started:.9f}'
-        head = f'{self._head},{times},"tags":{tags_json()},{names}'
-        recorded = Recorded(id, head, one_line(failure.error), failure.given.function)
+        tags, exception = tags_json(), one_line(failure.error)
+        if secrets is not None:
+            tags, exception = tags_without(tags, secrets), secrets.cover(exception)
+        recorded = Recorded(id, f'{self._head},{times},"tags":{tags},{names}', exception, failure.given.function)
         views = [(found.capture.id, found.capture.body(placed.fields, (found.exception, found.entry))) for found in walk.inner]
         keep = (id, self._failed_group, self.options.keep)
         here.journal.append(recorded.body(placed.fields, None), placed.parts, keep=keep, shared=shared, views=views, sync=True)
@@ -290,8 +344,16 @@ class Recorder:
             say(f"ckpt debug {self.name}")
         return recorded
 
-    def _encode(
-        self, here: Ground, root: dict[str, Any], containers: Sequence[Container], *, nested: bool, chain: tuple[BaseException, ...] = ()
+    def _encode(  # noqa: PLR0913  what is encoded, and how
+        self,
+        here: Ground,
+        root: dict[str, Any],
+        containers: Sequence[Container],
+        secrets: Secrets | None,
+        *,
+        nested: bool,
+        is_watched: bool = True,
+        chain: tuple[BaseException, ...] = (),
     ) -> Encoded:
         if nested:
             keep_plain_values(containers, NESTED)
@@ -300,7 +362,7 @@ class Recorder:
         if self._limits is None or self._limits.open_spill != here.objects.writer:
             max_bytes = self.options.max_bytes or here.max_bytes
             self._limits = Limits(max_bytes=max_bytes, exclude=self.options.exclude, open_spill=here.objects.writer)
-        return encode(root, containers, self._limits, chain=() if nested else chain)
+        return encode(root, containers, self._limits, chain=() if nested else chain, secrets=secrets, is_watched=is_watched)
 
     # The function itself, where no import finds it: in a script, a notebook, a closure.
 
@@ -333,9 +395,8 @@ class Recorder:
         function = self._unimportable()
         if function is None:
             return ""
-        encoded = encode(
-            {"function": function}, [], Limits(max_bytes=self.options.max_bytes or here.max_bytes, exclude=self.options.exclude)
-        )
+        max_bytes = self.options.max_bytes or here.max_bytes
+        encoded = encode({"function": function}, [], Limits(max_bytes=max_bytes, exclude=self.options.exclude), is_watched=True)
         return "" if encoded.buffers else here.journal.share("function", encoded.stream)
 
 
@@ -349,15 +410,22 @@ def capture_exception(exc: BaseException | None = None, name: str | None = None)
     Returns the capture's id, or None when there is no exception or it could not be kept, with one warning.
     Raises `UsageError` for a name that cannot be one.
     """
-    options = Options(name=name)
-    if is_disabled():
+    try:
+        options = Options(name=name)
+        return None if is_disabled() else _capture_handled(exc if exc is not None else sys.exception(), options)
+    except BEYOND:
         return None
-    error = exc if exc is not None else sys.exception()
+
+
+def _capture_handled(error: BaseException | None, options: Options) -> str | None:
     if error is None:
         warn("capture_exception() was called where no exception is being handled; nothing is captured.")
         return None
+    if not issubclass(type(error), BaseException):
+        warn(f"capture_exception() takes an exception, not an object of type {type_name(type(error))}; nothing is captured.")
+        return None
     start = own(error, "__traceback__")
-    frame = start.tb_frame if start is not None else sys._getframe(1)
+    frame = start.tb_frame if start is not None else sys._getframe(2)
     module = frame.f_globals.get("__name__")
     return Recorder(None, options, frame.f_code, module if type(module) is str else "").handled(error)
 

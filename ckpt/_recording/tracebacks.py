@@ -19,7 +19,7 @@ from ckpt._model.record import WRAPPER_FILE, Json
 from ckpt._model.reducing import module_reference
 from ckpt._recording.others import alive
 from ckpt._recording.variables import variables_of
-from ckpt._recording.wording import described_json
+from ckpt._recording.wording import named_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -247,11 +247,11 @@ class _Reader:
     def _text(self, value: object, name: str) -> str:
         """Return a variable described; what a recursion hands down from level to level is described once."""
         if type(value) in _LEAVES:
-            return described_json(value, name)
+            return named_json(value, name)
         key = (id(value), name)
         text = self._texts.get(key)
         if text is None:
-            text = self._texts[key] = described_json(value, name)
+            text = self._texts[key] = named_json(value, name)
             self._alive.append(value)
         return text
 

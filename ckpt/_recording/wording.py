@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from json.encoder import encode_basestring_ascii as quote
 
-from ckpt._model.describe import describe
+from ckpt._model.describe import describe, type_name
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.record import Json
+from ckpt._model.redact import MARK, holds_something, is_secret
 
 #: The fields that every description begins with; what follows are numbers, a shape, a reason.
 _NAMED = 3
@@ -25,11 +26,21 @@ dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circula
 def described_json(value: object, name: str = "") -> str:
     """Return `value` described as JSON; numbers and short texts, which most values are, without a detour."""
     kind = type(value)
-    if kind is str and len(value) <= _SHORT:  # type: ignore[arg-type]
+    if kind is str and len(value) <= _SHORT and "://" not in value:  # type: ignore[arg-type, operator]
         return f'{{"name":{quote(name)},"type":"str","text":{quote(repr(value))},"length":{len(value)}}}'  # type: ignore[arg-type]
     if kind is float or kind is bool or (kind is int and -_WORD < value < _WORD):  # type: ignore[operator]
         return f'{{"name":{quote(name)},"type":"{kind.__name__}","text":"{value!r}"}}'
     return value_json(describe(value, name))
+
+
+def named_json(value: object, name: str) -> str:
+    """Return `value` described as JSON; under a secret name, only its type."""
+    return redacted_json(value, name) if is_secret(name) and holds_something(value) else described_json(value, name)
+
+
+def redacted_json(value: object, name: str = "") -> str:
+    """Return `value` described as JSON by nothing but its type."""
+    return f'{{"name":{quote(name)},"type":{quote(type_name(type(value)))},"text":"{MARK}"}}'
 
 
 def value_json(described: Json) -> str:

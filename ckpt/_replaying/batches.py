@@ -46,7 +46,8 @@ def replay_all(headers: Sequence[Header], request: Request, *, jobs: int, tell: 
             waiting: dict[Future[Replay], Header] = {pool.submit(run, header): header for header in headers}
             order = list(waiting)
             while waiting:
-                for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                ended = wait(waiting, return_when=FIRST_COMPLETED).done
+                for done in [each for each in waiting if each in ended]:
                     tell(waiting.pop(done), done.result())
         except BaseException:
             over.set()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import CodeType, TracebackType
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from ckpt._model.record import Record
@@ -15,7 +15,7 @@ from ckpt._model.sources import is_project
 from ckpt._replaying import verdicts
 from ckpt._replaying.modules import import_entries
 from ckpt._replaying.verdicts import Replay
-from ckpt.errors import CannotReplayError
+from ckpt.errors import CannotReplayError, DamagedError
 
 if TYPE_CHECKING:
     from ckpt._replaying.rehydrate import Capture
@@ -84,7 +84,7 @@ def call_again(
     with capture.surroundings(here=here), capture.sources_in_use():
         try:
             call, code = capture.target(), capture.code
-        except CannotReplayError as error:
+        except (CannotReplayError, DamagedError) as error:
             return _told(capture, verdicts.cannot(error))
         if about_to_call is not None:
             about_to_call()
@@ -118,23 +118,3 @@ def missing_files(capture: Capture, error: BaseException | None) -> list[str]:
     entries = dict.fromkeys([*capture.project.roots(), *import_entries(capture.process)])
     roots = [entry for entry in entries if is_project(os.path.join(entry, "module.py"))]
     return [os.path.join(root, *name.split("."), *end) + ".py" for root in roots for name in sorted(names) for end in ((), ("__init__",))]
-
-
-def users_part(traceback: TracebackType | None, code: CodeType | None = None) -> TracebackType | None:
-    """Return a traceback from the captured function on, whose code is `code`; None when there is nothing of the user's in it.
-
-    Where the function is not in it, it begins with its first entry that is neither ckpt's own nor of asyncio, which runs coroutines.
-    """
-    entries = list(_entries(traceback))
-    called = (entry for entry in entries if code is not None and entry.tb_frame.f_code is code)
-    return next(called, None) or next((entry for entry in entries if not _is_runner(entry)), None)
-
-
-def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
-    while entry is not None:
-        yield entry
-        entry = entry.tb_next
-
-
-def _is_runner(entry: TracebackType) -> bool:
-    return str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in {"ckpt", "asyncio"}

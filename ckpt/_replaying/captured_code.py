@@ -25,7 +25,7 @@ from ckpt.errors import CannotReplayError
 class CapturedProject(Project):
     """The project in the texts that `read` returns by their names."""
 
-    is_captured = True
+    code = "captured"
 
     def __init__(self, process: Json, read: Callable[[str], str]) -> None:
         super().__init__(process)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import os
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +22,7 @@ def parse_changes(texts: Iterable[str], environ: Mapping[str, str] | None = None
         name, equals, value = text.partition("=")
         name = name.strip()
         if not equals or not name.isidentifier():
-            raise UsageError(f"{text!r} is no change of an argument.", hint="--set name=VALUE")
+            raise UsageError(f"{text!r} is no change of an argument.", hint=f"--set {name if name.isidentifier() else 'name'}=VALUE")
         found[name] = _value(name, value.strip(), os.environ if environ is None else environ)
     return found
 
@@ -36,7 +36,19 @@ def _value(name: str, text: str, environ: Mapping[str, str]) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        raise UsageError(f"{text!r} is no Python literal.", hint=f"a text stands in quotes: --set '{name}=\"text\"'") from None
+        raise UsageError(f"{text!r} is no Python literal.", hint=_literally(name, text)) from None
+
+
+def _literally(name: str, text: str) -> str:
+    """Return what to write in the place of a text that is no literal: the same in quotes, unless it is meant to be evaluated."""
+    try:
+        is_evaluated = not isinstance(ast.parse(text, mode="eval").body, ast.Name)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        is_evaluated = False
+    if is_evaluated:
+        return f"numbers, texts in quotes, None, True, False, and lists, tuples, dicts and sets of them; or {FROM_ENVIRONMENT}VARIABLE"
+    quoted = repr(text) if {'"', "\\"} & set(text) else f'"{text}"'
+    return f"a text stands in quotes: --set {shlex.quote(f'{name}={quoted}')}"
 
 
 def changed(
@@ -48,7 +60,10 @@ def changed(
     """
     if not changes:
         return args, kwargs
-    signature = inspect.signature(function)
+    try:
+        signature = inspect.signature(function)
+    except ValueError as error:  # some in C
+        raise UsageError("The function does not tell the names of its parameters, so that none can be set.") from error
     try:
         bound = signature.bind_partial(*args, **kwargs)
     except TypeError as error:
@@ -61,13 +76,14 @@ def changed(
         elif rest is not None and parameter is None:
             bound.arguments[rest] = {**bound.arguments.get(rest, {}), name: value}
         else:
-            raise UsageError(f"The function has no parameter {name!r} to set.", hint=_nearest(name, signature))
+            what = "no parameter" if parameter is None else "no single parameter"
+            raise UsageError(f"The function has {what} {name!r} to set.", hint=_settable(signature))
     # In the order of the parameters: what follows one that is missing is passed by name.
     ordered = {name: bound.arguments[name] for name in signature.parameters if name in bound.arguments}
     bound = inspect.BoundArguments(signature, ordered)
     return bound.args, bound.kwargs
 
 
-def _nearest(name: str, signature: inspect.Signature) -> str:
-    near = difflib.get_close_matches(name, signature.parameters, 1, 0)
-    return f"the nearest name is {near[0]!r}" if near else ""
+def _settable(signature: inspect.Signature) -> str:
+    names = [each.name for each in signature.parameters.values() if each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}]
+    return f"it has {', '.join(names)}" if names else ""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ckpt._model.sources import is_project
+from ckpt._replaying.texts import on_disk
 from ckpt._store.stored import Stored
 
 #: Returns the text of a file; None when there is none.
@@ -31,7 +32,7 @@ def since(stored: Stored) -> list[FileDiff]:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(stored.header.time))
     found = []
     for file, name in project_texts(stored).items():
-        then, now = stored.source(name), on_disk(file)
+        then, now = stored.source(name), _today(stored, file)
         if now is None:
             found.append(FileDiff(file=file, status="gone", lines=[]))
         elif then != now:
@@ -52,21 +53,18 @@ def between(one: Stored, other: Stored) -> list[FileDiff]:
     return found
 
 
+def _today(stored: Stored, file: str) -> str | None:
+    """Return the text of a file as it is on disk; of one that lay on another machine, that of the same place below this directory."""
+    now = on_disk(file)
+    return on_disk(shown_path(stored, file)) if now is None and stored.is_imported else now
+
+
 def project_texts(stored: Stored) -> dict[str, str]:
     """Return file -> name of its text, of the project's files that the call had loaded: those in its frames first."""
     frames = stored.failure.manifest().frames if stored.failure is not None else []
     kept: dict[str, str] = stored.process.get("files") or {}
     in_frames = {frame.file: frame.source for frame in frames if frame.source and (frame.file in kept or is_project(frame.file))}
     return in_frames | {file: name for file, name in sorted(kept.items()) if file not in in_frames}
-
-
-def on_disk(file: str) -> str | None:
-    """Return the text of a file as it is now; None when there is none."""
-    try:
-        with open(file, "rb") as opened:
-            return opened.read().decode("utf-8", "surrogateescape")
-    except (OSError, ValueError):
-        return None
 
 
 def shown_path(stored: Stored, file: str) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 
@@ -12,6 +13,8 @@ from ckpt._model.packages import canonical, versions_on
 from ckpt._model.record import Json
 from ckpt._model.sources import TOO_LATE
 from ckpt._replaying.arguments import described
+from ckpt._replaying.modules import is_same_python
+from ckpt._replaying.texts import on_disk
 from ckpt._store.stored import Stored
 
 #: Types whose values no call can have changed.
@@ -23,7 +26,15 @@ _MOST = 10
 def doubts(stored: Stored, changes: Collection[str] = ()) -> list[str]:
     """Return the reasons. Arguments named in `changes` are given other values, and raise no doubt."""
     process = stored.process
-    return [*_of_packages(process), *late_sources(process), *_of_arguments(stored, changes), *_of_directory(process)]
+    of_process = (*other_python(process), *_of_packages(process), *late_sources(process))
+    return [*of_process, *_of_arguments(stored, changes), *_of_directory(process)]
+
+
+def other_python(process: Json) -> list[str]:
+    """Return the line about another minor version of Python; none for the same."""
+    if is_same_python(process):
+        return []
+    return [f"captured on Python {process.get('python', '?')}, opened on {platform.python_version()}"]
 
 
 def changed_packages(process: Json, *, thorough: bool = False) -> list[tuple[str, str, str]]:
@@ -78,11 +89,25 @@ def late_sources(process: Json) -> Iterator[str]:
             yield f"{file} was written while the program ran: the text that was kept may be another than the imported one"
 
 
+def changed_sources(stored: Stored, texts: Mapping[str, Callable[[], str]]) -> Iterator[str]:
+    """Yield a line for each of the captured texts, under the names of their files, that is another on disk, or is there no more."""
+    for file, read in texts.items():
+        now = on_disk(file) if not file.startswith("<") else read()
+        if now is None and not stored.is_imported:  # what was made elsewhere was never here
+            yield f"{file} is gone"
+        elif now is not None and now != read():
+            yield f"{file} has changed since the capture"
+
+
+def missing_arguments(stored: Stored, changes: Collection[str] = ()) -> list[str]:
+    """Return a line for each argument that was not kept."""
+    found = [value for value in described(stored) if value.reason and value.name not in changes]
+    return [f"the argument {value.name} is a placeholder: {value.reason}" for value in found]
+
+
 def _of_arguments(stored: Stored, changes: Collection[str]) -> Iterator[str]:
+    yield from missing_arguments(stored, changes)
     given = [value for value in described(stored) if value.name not in changes]
-    for value in given:
-        if value.reason:
-            yield f"the argument {value.name} is a placeholder: {value.reason}"
     may_differ = [value.name for value in given if not value.reason and value.type not in _FIXED]
     if stored.entry is None and stored.failure is not None and may_differ:
         yield f"only the failure was recorded: what the call itself changed in {', '.join(may_differ)} is changed already"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ckpt._model.record import Entry, Frame, Manifest, Raised
     from ckpt._replaying.scopes import Shared
 
-__all__ = ["Failure", "rebuild", "rebuild_failure"]
+__all__ = ["Failure", "rebuild"]
 
 
 class Failure(NamedTuple):
@@ -38,8 +38,8 @@ def rebuild(
     locals: Sequence[object],  # noqa: A002 - the words of the failure stream
     globals: Sequence[object],  # noqa: A002 - the same
     view: tuple[int, int] = (0, 0),
-) -> BaseException:
-    """Give the recorded exceptions their tracebacks and links back; return the one that `view` names.
+) -> Failure:
+    """Give the recorded exceptions their tracebacks and links back; return the one that `view` names, and the way to it.
 
     `exceptions` belongs to `manifest.exceptions`, `locals` to `manifest.frames`, and `globals` to the index that each frame names. An
     exception that could not be loaded (anything that is no exception) is stood in for by one that prints the same; variables that
@@ -48,17 +48,6 @@ def rebuild(
 
     Raises `DamagedError` when the manifest points to something that it does not have.
     """
-    return rebuild_failure(manifest, exceptions, locals, globals, view).exception
-
-
-def rebuild_failure(
-    manifest: Manifest,
-    exceptions: Sequence[object],
-    locals: Sequence[object],  # noqa: A002 - the words of the failure stream
-    globals: Sequence[object],  # noqa: A002 - the same
-    view: tuple[int, int] = (0, 0),
-) -> Failure:
-    """Do what `rebuild` does, and return the callers of the view's first frame too."""
     _check(manifest, view)
     frames = _rebuild_frames(manifest, locals, globals)
     found = stand_in_for_lost(manifest.exceptions, exceptions)
@@ -132,8 +121,9 @@ def _traceback(entries: Sequence[Entry], frames: Sequence[_Rebuilt], traceback: 
 
 def _position(entry: Entry) -> Position:
     """Return where `entry` was left, in a form that the compiler accepts."""
-    if entry.positions is not None and None not in entry.positions:
-        line, end_line, column, end_column = entry.positions
+    known = [place for place in entry.positions or () if place is not None]
+    if len(known) == 4:  # noqa: PLR2004 - line, end line, column, end column
+        line, end_line, column, end_column = known
         if min(line, column, end_column) >= 0 and (line, column) <= (end_line, end_column):
             return line, end_line, column, end_column
     return line_only(entry.line)

@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import FunctionType, ModuleType
 from typing import Any
@@ -45,6 +45,28 @@ def find_callable(module_name: str, qualname: str, main: ModuleType | None = Non
     if not callable(function):
         raise CannotReplayError(f"{qualname!r} of module {module_name!r} is no function today: its type is {type(function).__name__!r}.")
     return function, [f"@ckpt is gone from {qualname!r} of module {module_name!r}: what has that name today is called."]
+
+
+def check_fit(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raise `CannotReplayError` when the captured arguments do not fit the parameters that the function has today."""
+    if type(function) is not FunctionType or "__signature__" in vars(function):  # a wrapper may say what is true of another
+        return
+    signature = inspect.signature(function, follow_wrapped=False)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as err:
+        message = f"The captured arguments do not fit {function.__qualname__!r} today: {err}."
+        raise CannotReplayError(message, hint=_wanted(signature, args, kwargs)) from err
+
+
+def _wanted(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Return the options that give the arguments which are missing; without any, the command that shows what has changed."""
+    try:
+        given = signature.bind_partial(*args, **kwargs).arguments
+    except TypeError:
+        return "ckpt diff"
+    needed = [each for each in signature.parameters.values() if each.default is each.empty and "VAR_" not in each.kind.name]
+    return " ".join(f"--set {each.name}=VALUE" for each in needed if each.name not in given)
 
 
 def resolver(main: ModuleType | None) -> Callable[[str, str], object | None]:

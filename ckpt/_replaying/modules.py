@@ -74,10 +74,14 @@ def import_root(module_name: str, file: str) -> str | None:
 
 def import_entries(process: Json) -> list[str]:
     """Return the captured path entries that mean something here: none of another interpreter's own."""
-    version = str(process.get("python", "")).split(".")[:2]
-    same = version == [str(part) for part in sys.version_info[:2]]
+    same = is_same_python(process)
     entries = [entry for entry in process.get("path") or () if isinstance(entry, str) and os.path.exists(entry)]
     return [entry for entry in entries if not _is_interpreters(entry) and (same or _INSTALLED.search(entry) is None)]
+
+
+def is_same_python(process: Json) -> bool:
+    """Whether the captured process ran the minor version of Python that this one runs."""
+    return str(process.get("python", "")).split(".")[:2] == [str(part) for part in sys.version_info[:2]]
 
 
 def _is_interpreters(entry: str) -> bool:
@@ -138,7 +142,8 @@ class _ProjectFinder(OwnFinder):
 class Project:
     """The user's code as it is on disk today. What stands for it as it was is `captured_code.CapturedProject`."""
 
-    is_captured = False
+    #: What `--code` calls it: `current`, `captured` or a folder.
+    code = "current"
 
     def __init__(self, process: Json) -> None:
         self.process = process
@@ -186,7 +191,7 @@ def load_main(process: Json, captured: Captured, project: Project | None = None)
     if not isinstance(file, str):
         return None, []
     running = sys.modules.get("__main__")
-    if not project.is_captured and isinstance(running, ModuleType) and _is_same(vars(running).get("__file__"), file):
+    if project.code == Project.code and isinstance(running, ModuleType) and _is_same(vars(running).get("__file__"), file):
         return running, []
     module = _empty_main(file, name if isinstance(name, str) and name != "__main__" else None)
     module.__loader__ = project.loader(PRIVATE, str(module.__file__))

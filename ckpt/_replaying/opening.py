@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ckpt._store.location import get_ckpt_dir
 from ckpt._store.store import Store
+from ckpt.errors import UsageError
 
 if TYPE_CHECKING:
     from ckpt._model.record import Json
@@ -30,6 +31,8 @@ def load(name: str | os.PathLike[str] | None = None, *, trust: bool = False) -> 
     """
     from ckpt._replaying.rehydrate import Capture, open_capture  # listing loads nothing
 
+    if name is not None and not isinstance(name, str | os.PathLike):
+        raise UsageError(f"A capture is asked for by a name, an id or a path, not {name!r}.", hint="ckpt.load('NAME')")
     if isinstance(name, os.PathLike):
         from ckpt._store.capture_file import CaptureFile
 

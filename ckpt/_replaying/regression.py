@@ -50,6 +50,7 @@ def write_test(capture: Capture, path: str, *, expect_failure: bool = False, rep
     Raises `UsageError` when the file exists and is not to be replaced, or there is no failure to expect; `CannotReplayError` when no test
     can make the call.
     """
+    capture.stored.check_values()
     path = os.path.abspath(path)
     if os.path.isdir(path):
         raise UsageError(f"{path!r} is a directory.", hint=f"name the file: -o {os.path.join(path, 'test_NAME.py')}")
@@ -84,6 +85,7 @@ class _Test:
 
     def notes(self) -> Iterator[str]:
         """Yield what a person should know about the test."""
+        yield from (f"{gap}; a test that needs it fails" for gap in self._capture.gaps)
         if self._named is None:
             yield "the test calls the function through the capture, from where it lay: its name alone leads to something else"
         if self._capture.header.status == DIED:

@@ -11,25 +11,29 @@ import faulthandler
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from threading import TIMEOUT_MAX
 from typing import IO, TYPE_CHECKING, Any
 
 from ckpt._model.record import DIED, Header, Json
 from ckpt._replaying import verdicts
-from ckpt._replaying.calling import Request, call_again, missing_files, project_files, users_part
-from ckpt._replaying.verdicts import CANNOT_REPLAY, Replay
+from ckpt._replaying.calling import Request, call_again, missing_files, project_files
+from ckpt._replaying.lifeline import hang_on, is_group, kill_group
+from ckpt._replaying.tracebacks import users_part
+from ckpt._replaying.verdicts import Replay
 from ckpt.errors import CkptError
 
 if TYPE_CHECKING:
     from ckpt._replaying.rehydrate import Capture
 
-#: Seconds that a child gets beyond its time to end itself, which tells where it hung, and to leave after its answer.
+#: Seconds that a child gets beyond its time to end itself, which tells where it hung, and, with what it started, to leave after its answer.
 _GRACE = 2.0
+#: Seconds that a watchdog waits at least; none takes nothing.
+_LEAST = 1e-3
 _PLACE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 #: Behind what the user's own paths say: ckpt may be installed, or run from where it lies.
 _CHILD = f"import sys; sys.path.append({_PLACE!r}); from ckpt._replaying.replay import answer; answer(*sys.argv[1:])"
@@ -44,14 +48,15 @@ def replay(capture: Capture, *, here: bool = False) -> Replay:
     """
     if capture.header.status != DIED:
         return call_again(capture, here=here)
-    code = "captured" if capture.project.is_captured else "current"
-    return in_child(Request(store=capture.store.path, id=capture.header.id, here=here, code=code, trust=capture.trust), capture.header)
+    code, trust = capture.project.code, capture.trust
+    return in_child(Request(store=capture.store.path, id=capture.header.id, here=here, code=code, trust=trust), capture.header)
 
 
 def in_child(request: Request, header: Header, *, output: Output = None, is_over: Callable[[], bool] = lambda: False) -> Replay:
     """Return what a replay in a process of its own shows; `output` is where that writes, as for `subprocess`.
 
-    It is ended when its time is, on a Ctrl-C, which is raised, and when `is_over`, asked now and then, says so.
+    It is ended when its time is, on a Ctrl-C, which is raised, and when `is_over`, asked now and then, says so; and with this process,
+    however that ends. Then nothing that it has started goes on.
     """
     child = _Child(request, output)
     try:
@@ -72,16 +77,19 @@ class _Child:
     def __init__(self, request: Request, output: Output) -> None:
         self._timeout = request.timeout
         self._reading, writing = os.pipe()
-        command = [sys.executable, "-P", "-c", _CHILD, json.dumps(request.to_json()), str(writing)]
+        held, self._lifeline = os.pipe()
+        command = [sys.executable, "-P", "-c", _CHILD, json.dumps(request.to_json()), str(writing), str(held)]
         try:
             self.process = subprocess.Popen(  # noqa: S603  our own interpreter
-                command, pass_fds=(writing,), stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
+                command, pass_fds=(writing, held), stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
             )
         except BaseException:
             os.close(self._reading)
+            os.close(self._lifeline)
             raise
         finally:
             os.close(writing)
+            os.close(held)
         self.has_timed_out = self.is_called = self._is_leaving = False
         self._said = b""
         self._since = time.monotonic()
@@ -118,19 +126,25 @@ class _Child:
         return bool(piece)
 
     def end(self) -> None:
-        """Close the pipe, and end what still runs of the child; one that has said all it has to say may leave by itself."""
+        """Close the pipes, and end what still runs of the child and of what it has started.
+
+        A child that has said all it has to say may leave by itself: it and its helpers may have something to clear away.
+        """
         os.close(self._reading)
-        if self._is_leaving:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_GRACE)
-        if self.has_timed_out or self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        deadline = time.monotonic() + (_GRACE if self._is_leaving and not self.has_timed_out else 0)
+        while (self.process.poll() is None or is_group(self.process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        kill_group(self.process.pid)
+        os.close(self._lifeline)
         self.process.wait()
 
 
-def answer(asked: str, descriptor: str) -> None:
-    """Replay in a child process: null when the call begins, and then what was shown, go as JSON to the pipe that the parent reads."""
+def answer(asked: str, descriptor: str, lifeline: str) -> None:
+    """Replay in a child process: null when the call begins, and then what was shown, go as JSON to the pipe that the parent reads.
+
+    This process ends with the one that holds the other end of `lifeline`.
+    """
+    hang_on(int(lifeline))
     request = Request.from_json(json.loads(asked))
     os.set_inheritable(int(descriptor), False)
     with open(int(descriptor), "w", encoding="utf-8", buffering=1) as answers:
@@ -153,7 +167,7 @@ def _answered(request: Request, answers: IO[str]) -> Json:
         answers.write("null\n")
 
     shown = call_again(capture, here=request.here, observe=request.observe(), about_to_call=about_to_call)
-    if shown.exception is not None and shown.verdict != CANNOT_REPLAY:
+    if shown.exception is not None and shown.duration is not None:
         with capture.sources_in_use(), contextlib.suppress(OSError, ValueError):
             traceback.print_exception(shown.exception.with_traceback(users_part(shown.exception.__traceback__, capture.code)))
     return _to_json(shown) | {"files": [*project_files(capture), *missing_files(capture, shown.exception)]}
@@ -162,11 +176,11 @@ def _answered(request: Request, answers: IO[str]) -> Json:
 def _arm(request: Request) -> None:
     """Let this process end itself when its time is over, and say where it hung, also when that is in C code."""
     if request.timeout is not None:
-        faulthandler.dump_traceback_later(request.timeout, exit=True, file=2)
+        faulthandler.dump_traceback_later(min(max(request.timeout, _LEAST), TIMEOUT_MAX), exit=True, file=2)
 
 
 def _to_json(shown: Replay) -> Json:
-    names = ("verdict", "detail", "has_returned", "error", "duration", "notes", "files")
+    names = ("verdict", "detail", "has_returned", "error", "hint", "duration", "notes", "files")
     return {name: getattr(shown, name) for name in names} | {"text": _repr(shown.value) if shown.has_returned else None}
 
 

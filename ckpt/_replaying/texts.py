@@ -1,4 +1,4 @@
-"""Source texts, shown under the names of their files wherever a debugger or a traceback asks for them."""
+"""Source texts: read from the disk, and shown under the names of their files wherever a debugger or a traceback asks for them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from ckpt.errors import CkptError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["show_sources"]
+__all__ = ["on_disk", "show_sources"]
 
 #: Where in an entry of `linecache` the lines are.
 _LINES = 2
+
+
+def on_disk(file: str) -> str | None:
+    """Return the text of a file as it is now; None when there is none."""
+    try:
+        with open(file, "rb") as opened:
+            return opened.read().decode("utf-8", "surrogateescape")
+    except (OSError, ValueError):
+        return None
 
 
 @contextmanager

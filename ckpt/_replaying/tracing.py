@@ -6,6 +6,7 @@ seen. Of a long run the first and the last lines are told. Other threads are not
 
 from __future__ import annotations
 
+import dis
 import functools
 import linecache
 import os
@@ -21,8 +22,13 @@ from ckpt._model.sources import is_project
 #: How many lines are told at the beginning and at the end, and how long the text of a variable may be.
 FIRST = LAST = 1000
 TEXT_LIMIT = 120
-#: Frames that are left and entered again: generators and coroutines.
-_RESUMED = 0x20 | 0x80 | 0x200
+#: Where a frame stands that is left to be entered again, and where it learns that an iterator or an awaited thing is at its end, which
+#: Python tells as an exception.
+_SUSPENDED = frozenset({"RESUME", "YIELD_VALUE"})
+_AT_END = frozenset({"END_SEND", "FOR_ITER", "SEND"})
+_COROUTINE, _ASYNC_GENERATOR = 0x80, 0x200
+#: What an asynchronous generator yields is wrapped in one, which does not tell it.
+_WRAPPED = "async_generator_wrapped_value"
 
 _is_project = functools.lru_cache(maxsize=1000)(is_project)
 
@@ -99,17 +105,26 @@ class _Tracer:
             self._at[frame] = frame.f_lineno
             text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
             self._tell(f"{self._margin(frame)}{self._place(frame)}  {text}")
-        elif event == "exception":
+        elif event == "exception" and not (issubclass(arg[0], StopIteration | StopAsyncIteration) and _stands_at(frame, _AT_END)):
             self._raising.add(frame)
             self._tell(f"{self._margin(frame)}    raised {one_line(arg[1])}")
         elif event == "return":
-            if frame not in self._raising:
-                self._tell(f"{self._margin(frame)}    -> {_text(arg)}")
-            self._raising.discard(frame)
-            if not frame.f_code.co_flags & _RESUMED:
-                del self._levels[frame], self._known[frame]
-                self._at.pop(frame, None)
+            self._leave(frame, arg)
         return self._follow
+
+    def _leave(self, frame: FrameType, value: object) -> None:
+        """Tell what a frame gives to its caller, unless an exception leaves it or it only waits; forget one that is at its end."""
+        if frame not in self._raising and _stands_at(frame, _SUSPENDED):
+            if type(value).__name__ == _WRAPPED:
+                self._tell(f"{self._margin(frame)}    yields")
+            elif not frame.f_code.co_flags & (_COROUTINE | _ASYNC_GENERATOR):
+                self._tell(f"{self._margin(frame)}    yields {_text(value)}")
+            return
+        if frame not in self._raising:
+            self._tell(f"{self._margin(frame)}    -> {_text(value)}")
+        self._raising.discard(frame)
+        del self._levels[frame], self._known[frame]
+        self._at.pop(frame, None)
 
     def _tell_changes(self, frame: FrameType) -> None:
         known, now = self._known[frame], {name: _text(value) for name, value in list(frame.f_locals.items())}
@@ -132,6 +147,10 @@ class _Tracer:
             _write(line)
         else:
             self._last.append(line)
+
+
+def _stands_at(frame: FrameType, instructions: frozenset[str]) -> bool:
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] in instructions
 
 
 def _text(value: object) -> str:

@@ -10,7 +10,7 @@ import linecache
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 from ckpt._model.describe import describe, exception_text, type_name
@@ -26,6 +26,8 @@ STILL_PASSES, NEW_FAILURE, CANNOT_REPLAY = "still passes", "new failure", "canno
 
 #: So many exceptions a capture keeps at most, the members of groups among them.
 _CHAIN_LIMIT = 100
+#: How calls are left in ways that have a word.
+_LEFT = {"asyncio.exceptions.CancelledError": "it was cancelled", "GeneratorExit": "not all of its items were taken"}
 #: The exit code by which `git bisect run` passes over a commit.
 SAYS_NOTHING = 125
 
@@ -44,6 +46,8 @@ class Replay:
     exception: BaseException | None = None
     #: `type` and `message` of what was raised.
     error: Json | None = None
+    #: What to do about what kept the call from being made.
+    hint: str = ""
     #: Seconds the call took; None when it was not made.
     duration: float | None = None
     has_timed_out: bool = False
@@ -61,7 +65,7 @@ class Replay:
 
 def cannot(error: CkptError) -> Replay:
     """Return that no call could be made."""
-    return Replay(verdict=CANNOT_REPLAY, detail=error.message, has_returned=False, exception=error, error=_error(error))
+    return Replay(verdict=CANNOT_REPLAY, detail=error.message, has_returned=False, exception=error, error=_error(error), hint=error.hint)
 
 
 def returned(header: Header, value: Any, duration: float, *, is_iterated: bool = False) -> Replay:
@@ -101,8 +105,10 @@ def is_interrupted(header: Header) -> bool:
 def _before(header: Header) -> str:
     if header.status == DIED:
         return "its process died"
+    if header.status == LEFT and header.exception:
+        return _LEFT.get(header.exception.partition(":")[0], f"it was left by {header.exception}")
     if header.exception:
-        return f"it {'was left by' if header.status == LEFT else 'raised'} {header.exception}"
+        return f"it raised {header.exception}"
     return "it returned" if header.status == RETURNED else "it had not ended"
 
 
@@ -128,7 +134,7 @@ def _of_raised(capture: Capture, error: BaseException) -> tuple[str, str]:
         differs = _difference(capture, error)
         return (DIFFERENT_FAILURE, differs) if differs else (SAME_FAILURE, now)
     if header.status == LEFT and (header.exception or "").partition(":")[0] == type_name(type(error)):
-        return SAME_FAILURE, f"it is left by {now} as it was"
+        return SAME_FAILURE, f"it is left by {now}, as it was then"
     return NEW_FAILURE, f"{_before(header)} then, and raises {now} now"
 
 
@@ -211,18 +217,12 @@ def _lines(capture: Capture, source: str | None) -> list[str]:
 
 def _place_now(error: BaseException, files: Json) -> tuple[str, str]:
     found = ("", "")
-    for entry in _entries(error.__traceback__):
-        code = entry.tb_frame.f_code
+    for frame, line in walk_tb(error.__traceback__):
+        code = frame.f_code
         if (is_project(code.co_filename) or code.co_filename in files) and code.co_filename != WRAPPER_FILE:
             linecache.checkcache(code.co_filename)
-            found = (code.co_qualname, linecache.getline(code.co_filename, entry.tb_lineno).strip())
+            found = (code.co_qualname, linecache.getline(code.co_filename, line).strip())
     return found
-
-
-def _entries(entry: TracebackType | None) -> Iterator[TracebackType]:
-    while entry is not None:
-        yield entry
-        entry = entry.tb_next
 
 
 def _error(error: BaseException) -> Json:

@@ -22,9 +22,9 @@ from functools import cached_property, lru_cache, partial
 from typing import Protocol
 
 from ckpt._model.record import FORMAT
+from ckpt._store.content import buffer_name, is_name_of
 from ckpt._store.files import is_private, read_at
 from ckpt._store.journal import BEGIN, Data, Finding, Line, decode, encode, objects_of, part
-from ckpt._store.objects import buffer_name, is_name_of
 from ckpt.errors import DamagedError, StoreError
 
 __all__ = ["Archive", "Entry", "File", "Source", "front", "named", "pack", "padding", "places", "sense"]
@@ -87,7 +87,7 @@ def front(lines: Iterable[bytes], objects: Mapping[str, Sequence[int]], sign: Ca
 
     Raises `StoreError` for more than one file may hold.
     """
-    head = b"".join([_first(_compact(objects), sign), *lines, b"\n"])
+    head = b"".join([_first(_compact(objects) if objects else "{}", sign), *lines, b"\n"])
     if len(head) > LINES_LIMIT:
         raise StoreError(f"There is too much for one file: its lines would take {len(head)} bytes, and {LINES_LIMIT} is the most.")
     return head.ljust(_aligned(len(head)), b"\n")
@@ -188,8 +188,8 @@ class Archive:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.findings: list[Finding] = []
-        front = _front(source)
-        lines = decode(source.path, front, self.findings.append)
+        head = _front(source)
+        lines = decode(source.path, head, self.findings.append)
         if not lines or lines[0].event != "archive":
             raise DamagedError(f"{source.path!r} is damaged: its first line is not what was written.")
         with sense(source.path):
@@ -197,7 +197,12 @@ class Archive:
                 raise DamagedError(f"{source.path!r} was written by a newer ckpt.", hint="pip install -U ckpt")
             self._places = {name: (int(at), int(length)) for name, (at, length) in lines[0].body["objects"].items()}
         self.lines: list[Line] = [_Stored(line, self) for line in lines[1:]]
-        self._begin = _aligned(len(front))
+        self._begin = _aligned(len(head))
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file."""
+        return self._source.size
 
     def record(self, event: str) -> Line:
         """Return the one record of an event; raise `DamagedError` when it is missing."""
@@ -214,6 +219,10 @@ class Archive:
     def names(self) -> dict[str, int]:
         """Return the objects in the file, each with its size."""
         return {name: length for name, (_, length) in self._places.items()}
+
+    def places(self) -> list[tuple[int, int]]:
+        """Return where the objects lie behind the lines: the offset and the size of each."""
+        return list(self._places.values())
 
     def map(self, name: str) -> memoryview:
         """Return the bytes of an object, mapped privately: writable, and nothing that is written reaches the file."""

@@ -1,14 +1,15 @@
-"""One capture in a `.ckpt` file: its records with their signatures, and the bytes they point to, without the project's source texts."""
+"""Captures in a `.ckpt` file: their records with their signatures, and the bytes they point to."""
 
 from __future__ import annotations
 
-import json
 import os
 import weakref
 
-from ckpt._store.archive import Archive, Entry, File, pack
-from ckpt._store.journal import Line, part
+from ckpt._store.archive import Archive, File, sense
+from ckpt._store.captures import Trace
+from ckpt._store.journal import part
 from ckpt._store.merging import merge
+from ckpt._store.packing import Packing, as_written, check_sizes
 from ckpt._store.stored import Stored
 from ckpt.errors import DamagedError, NotFoundError
 
@@ -20,18 +21,28 @@ class CaptureFile(Archive):
         self.path = os.path.abspath(path)
         try:
             source = File(self.path)
-        except OSError as err:
-            raise NotFoundError(f"The capture file {path!r} cannot be read: {err.strerror}.") from err
+        except (OSError, ValueError) as err:  # ValueError: a NUL in the path
+            why = err.strerror if isinstance(err, OSError) else err
+            raise NotFoundError(f"The capture file {path!r} cannot be read: {why}.") from err
         self.is_private = source.is_private
         weakref.finalize(self, source.close)
         super().__init__(source)
         self._known = merge([self.lines], self.findings.append)
+        with sense(self.path):
+            for line in self.lines:
+                check_sizes(line)
+
+    def traces(self) -> list[Trace]:
+        """Return the captures, in the order in which they stand in the file."""
+        return list(self._known.traces.values())
 
     def only(self) -> str:
         """Return the id of the one capture in the file; raise `NotFoundError` when there is none, or more than one."""
         ids = list(self._known.traces)
         if len(ids) != 1:
-            raise NotFoundError(f"{self.path!r} holds {len(ids) or 'no'} captures, not one.")
+            raise NotFoundError(
+                f"{self.path!r} holds {len(ids) or 'no'} captures, not one.", hint=f"ckpt import {self.path}" if ids else ""
+            )
         return ids[0]
 
     def get(self, id: str) -> Stored:
@@ -53,21 +64,19 @@ class CaptureFile(Archive):
 
 def write_capture(stored: Stored, path: str) -> None:
     """Write what calling the function again needs into the file `path`, in one step: no frames, when entry was recorded."""
-    opened = json.dumps(stored.opened, separators=(",", ":")).encode()
+    packing = Packing(lambda body: "")
+    if stored.introduction is not None:
+        packing.introduce(as_written(stored.introduction))
     lines = stored.needed()
-    entries = [Entry(opened, "") if stored.opened else None, *(_entry(line) for line in lines)]
+    for line in lines:
+        packing.add(as_written(line))
     names = {name for line in lines for name in (*(line.body.get("buffers") or ()), line.body.get("stream")) if isinstance(name, str)}
-    objects = {name: stored.objects.map(name) for name in sorted(names)}
+    packing.hold(sorted(names), stored.objects, stored.objects.names())
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
-            file.writelines(pack([entry for entry in entries if entry is not None], objects, lambda body: ""))
+            file.writelines(packing.pieces())
         os.replace(temporary, path)
     finally:
         if os.path.exists(temporary):
             os.unlink(temporary)
-
-
-def _entry(line: Line) -> Entry:
-    _, signature, body = line.fields()
-    return Entry(body, signature, [line.read(index) for index in range(len(line.body.get("parts") or ()))])

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ckpt._model.record import DIED, FAILED, FAILURES, FORMAT, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json
+from ckpt._model.record import DIED, FAILED, FAILURES, FORMAT, LEFT, NAME, RETURNED, RUNNING, UNKNOWN, Header, Json
+from ckpt._store.content import NAME as OBJECT
 from ckpt._store.files import boot, host, is_held
 from ckpt._store.journal import Finding, Line, Report, bytes_of, objects_of
-from ckpt._store.objects import NAME as OBJECT
 from ckpt._store.objects import Objects
 from ckpt.errors import DamagedError
 
 __all__ = ["WRONG", "Run", "Trace", "retain"]
 
-#: What a name has to be: it can never leave the store, split a shell word, or inject into a completion.
-NAME = re.compile(r"\w[\w.=+@-]{0,127}")
 #: The limit of those who keep all.
 ALL = 2**62
 #: What goes wrong when the fields of an event are not what they should be.
@@ -212,7 +209,8 @@ class Trace:
 def retain(traces: Iterable[Trace], cleared: Collection[str] = ()) -> list[Trace]:
     """Return the captures that live, by time of entry: all that run, and of each function the newest `keep` failures and others.
 
-    Imported ones live until they are cleared, and take nobody's place. A cleared capture still takes its place, so that clearing never brings an older one back.
+    Imported ones live until they are cleared, and take nobody's place. A cleared capture still takes its place, so that clearing never
+    brings an older one back.
     """
     groups: dict[tuple[Any, ...], list[Trace]] = {}
     living = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
 import stat
 from functools import cache
 
+from ckpt._model.interrupts import let_pass, tolerate
 from ckpt.errors import DamagedError
 
 __all__ = [
@@ -24,30 +24,37 @@ __all__ = [
     "read_file",
     "sync_directory",
     "try_lock",
+    "user",
     "write_at",
 ]
 
 #: Descriptors that stay open are moved out of the way of programs that count on low numbers.
 LOWEST = 64
+#: What the system says of a file that is not one for us, now or later.
+CLOSED_TO_US = {errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EPERM}
 SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 def open_file(path: str) -> tuple[int, int]:
     """Open a regular file of the store for reading; return its descriptor and size.
 
-    Links are not followed and a FIFO is not waited for: they raise `DamagedError`. A file that is gone raises FileNotFoundError.
+    Links are not followed and a FIFO is not waited for: they raise `DamagedError`, as does a file that this user may not read. One that is
+    gone raises FileNotFoundError, and what may be another time (too many files are open) raises OSError: nobody may take that for damage.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | SAFE | getattr(os, "O_NONBLOCK", 0))
-    except FileNotFoundError:
-        raise
     except OSError as err:
+        if err.errno not in CLOSED_TO_US:
+            raise
         raise DamagedError(f"{path!r} cannot be read: {err.strerror}.") from err
-    status = os.fstat(descriptor)
-    if stat.S_ISREG(status.st_mode):
-        return descriptor, status.st_size
-    os.close(descriptor)
-    raise DamagedError(f"{path!r} is not a regular file.")
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedError(f"{path!r} is not a regular file.")  # noqa: TRY301  whatever is wrong, it is closed
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status.st_size
 
 
 def read_file(path: str) -> bytes:
@@ -78,17 +85,24 @@ def write_at(descriptor: int, data: bytes, at: int) -> None:
 def create_file(path: str, flags: int = 0, *, high: bool = False) -> int:
     """Make a new file, 0600 whatever the umask, and return its descriptor, which a started program does not inherit."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | SAFE | flags, 0o600)
-    if hasattr(os, "fchmod"):
-        os.fchmod(descriptor, 0o600)
+    try:
+        if hasattr(os, "fchmod"):
+            os.fchmod(descriptor, 0o600)
+    except BaseException:
+        os.close(descriptor)
+        os.unlink(path)
+        raise
     if not high:
         return descriptor
     try:
         import fcntl
 
         moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, LOWEST)
-    except (ImportError, OSError):  # no such call, or no such numbers allowed
+    except (ImportError, OSError) as err:  # no such call, or no such numbers allowed
+        let_pass(err)
         return descriptor
-    os.close(descriptor)
+    with tolerate(OSError):
+        os.close(descriptor)
     return moved
 
 
@@ -105,7 +119,8 @@ def try_lock(descriptor: int, *, shared: bool) -> bool | None:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:
+    except OSError as err:
+        let_pass(err)
         return None
     return True
 
@@ -119,7 +134,8 @@ def is_held(path: str) -> bool | None:
         descriptor, _ = open_file(path)
     except FileNotFoundError:
         return False
-    except (OSError, DamagedError):  # too many files are open, or it is none: nobody may take it for dead
+    except (OSError, DamagedError) as err:  # too many files are open, or it is none: nobody may take it for dead
+        let_pass(err)
         return None
     try:
         free = try_lock(descriptor, shared=True)
@@ -136,9 +152,11 @@ def is_private(status: os.stat_result) -> bool:
 def sync_directory(path: str) -> None:
     """Wait until the names in a directory are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
-    with contextlib.suppress(OSError):  # some file systems cannot
-        os.fsync(descriptor)
-    os.close(descriptor)
+    try:
+        with tolerate(OSError):  # some file systems cannot
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def host() -> str:
@@ -148,8 +166,20 @@ def host() -> str:
 
 
 @cache
+def user() -> str:
+    """Return the user's login name, or an empty text where there is none."""
+    import getpass  # which loads termios and readline's kin: not before the first record
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError) as err:
+        let_pass(err)
+        return ""
+
+
+@cache
 def boot() -> str:
     """Return what tells this boot of this machine from others; an empty text where the system does not say."""
-    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", "rb") as file:
+    with tolerate(OSError), open("/proc/sys/kernel/random/boot_id", "rb") as file:
         return file.read().strip().decode("ascii", "replace")
     return ""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -35,6 +36,8 @@ BEGIN = b'{"crc":"'
 COVERED = len(BEGIN) + 8 + len('",')
 #: Where the signature begins.
 SIGNATURE = COVERED + len('"sig":"')
+#: How often an event is looked for that is rewritten again and again.
+TRIES = 20
 #: What is said of a last line that its process was killed over, or that was cut.
 TORN = "the last line is unfinished"
 #: What a list needs of a line, where the recorder has written the fields in its usual order. Another order is only slower.
@@ -103,12 +106,32 @@ class Line:
         return fields
 
     def read(self, index: int) -> bytes:
-        """Return one of the parts; raise `DamagedError` when it is not what was written, FileNotFoundError when its file is gone."""
-        at, parts = self.fields()[0], self.body.get("parts", ())
-        if at is None or index >= len(parts):
-            raise DamagedError(f"The event at {self.offset} in {self.path!r} has no part {index}.", hint="ckpt info")
-        at += sum(length for length, _ in parts[:index])
-        return read_part(bin_of(self.path), at, *parts[index])
+        """Return one of the parts, of a journal that was rewritten meanwhile from where it lies now.
+
+        Raises `DamagedError` when it is not what was written, FileNotFoundError when it is gone.
+        """
+        line = self
+        for _ in range(TRIES):
+            try:
+                return _read_from(line, index)
+            except FileNotFoundError:
+                moved = line._moved()
+                if moved is None:
+                    raise
+                line = moved
+        return _read_from(line, index)
+
+    def _moved(self) -> Line | None:
+        """Return the same event in another journal of the store."""
+        written, directory = self.fields()[1:], os.path.dirname(self.path)
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            if name.endswith(".jsonl") and path != self.path:
+                with contextlib.suppress(FileNotFoundError, DamagedError):
+                    data = read_file(path)
+                    if written[1] in data:
+                        return next((line for line in decode(path, data) if line.fields()[1:] == written), None)
+        return None
 
 
 def part(data: Data) -> tuple[int, str]:
@@ -228,6 +251,15 @@ def _body(raw: bytes) -> object:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
+
+
+def _read_from(line: Line, index: int) -> bytes:
+    """Return one of the parts of an event from where it says that it lies; raises as `read_part`."""
+    at, parts = line.fields()[0], line.body.get("parts", ())
+    if at is None or index >= len(parts):
+        raise DamagedError(f"The event at {line.offset} in {line.path!r} has no part {index}.", hint="ckpt info")
+    at += sum(length for length, _ in parts[:index])
+    return read_part(bin_of(line.path), at, *parts[index])
 
 
 def read_part(path: str, at: int, length: int, digest: str) -> bytes:

@@ -6,12 +6,14 @@ needed and then fixed, so that a later `chdir` or a change of the environment do
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ckpt._model.interrupts import let_pass
 from ckpt.errors import StoreError, UsageError
 
 __all__ = ["DIRECTORY", "Location", "create", "get_ckpt_dir", "locate", "make_directories", "resolve", "set_ckpt_dir", "state_directory"]
@@ -87,7 +89,10 @@ def create(path: str) -> None:
         for name in ("journals", "objects"):
             _make_directory(os.path.join(path, name))
         _make_ignore(os.path.join(path, ".gitignore"))
+    except FileExistsError as err:
+        raise StoreError(f"The store {path!r} cannot be made: {err.filename!r} is no directory.", hint="ckpt --ckpt-dir PATH init") from err
     except (OSError, ValueError) as err:  # ValueError: a NUL in the path
+        let_pass(err)
         raise StoreError(f"The store {path!r} cannot be made: {err}.", hint="ckpt --ckpt-dir PATH init") from err
 
 
@@ -115,7 +120,7 @@ def set_ckpt_dir(path: str | os.PathLike[str] | None) -> None:
         _Process.location = None
         return
     if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"A store is a path, not a {type(path).__name__}.", hint="ckpt.set_ckpt_dir('PATH')")
+        raise UsageError(f"A store is a path, not {path!r}.", hint="ckpt.set_ckpt_dir('PATH')")
     _Process.location = locate(path, os.environ, _working_directory())
 
 
@@ -139,7 +144,8 @@ def _why_not(path: str) -> str | None:
     """Return None for a usable store, an empty text when there is none at `path`, else what is wrong with it."""
     try:
         status = os.lstat(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as err:
+        let_pass(err)
         return ""
     if stat.S_ISLNK(status.st_mode):
         return "it is a link"
@@ -152,8 +158,9 @@ def _why_not(path: str) -> str | None:
 
 def make_directories(path: str) -> None:
     """Make `path` and what is missing above it, for this user alone; what is there may be reached through a link."""
-    if os.path.isdir(path):
-        return
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # `os.path.isdir` would keep what a signal handler raises
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            return
     if os.path.dirname(path) != path:
         make_directories(os.path.dirname(path))
     _make_directory(path)
@@ -192,7 +199,8 @@ def _absolute(path: str, environ: Mapping[str, str], cwd: str | None) -> str:
 def _working_directory() -> str | None:
     try:
         return os.getcwd()
-    except OSError:  # deleted
+    except OSError as err:  # deleted
+        let_pass(err)
         return None
 
 

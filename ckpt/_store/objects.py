@@ -11,27 +11,21 @@ import contextlib
 import hashlib
 import mmap
 import os
-import re
+import stat
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 
+from ckpt._model.interrupts import let_pass
+from ckpt._store.content import NAME, PIECE, Read, buffer_name, is_name_of, pieces_of, stem_of
 from ckpt._store.files import is_private, open_file, read_at
 from ckpt._store.journal import Data
 from ckpt._store.spill import TEMPORARY, ObjectWriter, begin, publish, write_all
 from ckpt.errors import DamagedError
 
-__all__ = ["ObjectWriter", "Objects", "buffer_name", "is_name_of", "pieces_of"]
+__all__ = ["ObjectWriter", "Objects"]
 
-#: Gives as many bytes of an object as are asked for, from an offset.
-Read = Callable[[int, int], Data]
-
-#: Buffers are compared in pieces of this size: by reading, since a map of a file that gets truncated is a SIGBUS.
-PIECE = 256 << 10
 #: Buffers are written in pieces of this size.
 CHUNK = 16 << 20
-#: What a buffer is found by: this many samples of this many bytes, evenly spread.
-SAMPLES, SAMPLE = 16, 1024
-NAME = re.compile(r"t-[0-9a-f]{64}|b-[0-9a-f]{1,16}-[0-9a-f]{16}(-[1-9][0-9]{0,3})?", re.ASCII)
 #: Seconds after which an unfinished file belongs to nobody.
 DAY = 24 * 3600.0
 
@@ -55,7 +49,7 @@ class Objects:
         if name.startswith("b-"):
             if not is_name_of(name, size, read):
                 raise DamagedError(f"The object {name!r} is not what was written.")
-            return self._put(_stem(name), size, read, sync)
+            return self._put(stem_of(name), size, read, sync)
         if self._is_whole(name, size) and self.freshen(name):
             return name
         writer = self.writer()
@@ -159,7 +153,9 @@ class Objects:
             for entry in entries:
                 if NAME.fullmatch(entry.name):
                     with contextlib.suppress(FileNotFoundError):
-                        sizes[entry.name] = entry.stat(follow_symlinks=False).st_size
+                        status = entry.stat(follow_symlinks=False)
+                        if stat.S_ISREG(status.st_mode):  # what somebody put in the place of a file is none of ours
+                            sizes[entry.name] = status.st_size
         return sizes
 
     def is_private(self) -> bool:
@@ -203,7 +199,8 @@ class Objects:
         """Return whether the object is there; if so it counts as used just now."""
         try:
             os.utime(os.path.join(self.path, name), follow_symlinks=False)
-        except OSError:
+        except OSError as err:
+            let_pass(err)
             return False
         return True
 
@@ -243,49 +240,6 @@ class Objects:
         finally:
             os.close(descriptor)
         return path
-
-
-def buffer_name(view: memoryview) -> str:
-    """Return the name a buffer of bytes is looked for under: its size, and a digest of a few places, nearly always different for others."""
-    return _sampled(len(view), lambda length, at: view[at : at + length])
-
-
-def is_name_of(name: str, size: int, read: Read) -> bool:
-    """Return whether `name` is, in every letter, that of an object of these bytes, as far as a name tells."""
-    if not NAME.fullmatch(name):
-        return False
-    if name.startswith("b-"):
-        return _stem(name) == _sampled(size, read)
-    digest = hashlib.sha256()
-    for piece in pieces_of(size, read):
-        digest.update(piece)
-    return name == f"t-{digest.hexdigest()}"
-
-
-def pieces_of(size: int, read: Read, length: int = PIECE) -> Iterator[Data]:
-    """Yield `size` bytes piece by piece; raise `DamagedError` when `read` has fewer."""
-    for at in range(0, size, length):
-        wanted = min(length, size - at)
-        piece = read(wanted, at)
-        if len(piece) != wanted:
-            raise DamagedError(f"There are no {wanted} bytes at {at}.")
-        yield piece
-
-
-def _sampled(size: int, read: Read) -> str:
-    digest = hashlib.sha256()
-    if size <= SAMPLES * SAMPLE:
-        digest.update(read(size, 0))
-    else:
-        step = (size - SAMPLE) // (SAMPLES - 1)
-        for start in range(0, step * SAMPLES, step):
-            digest.update(read(SAMPLE, start))
-    return f"b-{size:x}-{digest.hexdigest()[:16]}"
-
-
-def _stem(name: str) -> str:
-    """Return the name of a buffer without the number that tells it from others of the same."""
-    return "-".join(name.split("-")[:3])
 
 
 def _remove(path: str, oldest: float) -> bool:

@@ -13,12 +13,16 @@ import os
 import sys
 import time
 
+from ckpt._model.interrupts import let_pass, tolerate
 from ckpt._model.record import FORMAT
-from ckpt._store.files import boot, create_file, host, sync_directory, try_lock, write_at
+from ckpt._store.files import boot, create_file, host, read_at, sync_directory, try_lock, user, write_at
 from ckpt._store.journal import bin_of
 from ckpt._store.location import create
 
 __all__ = ["Pair", "introduction", "unlink"]
+
+#: How far from the end of a journal a line that was written in part is looked for.
+TAIL = 1 << 16
 
 
 class Pair:
@@ -28,12 +32,14 @@ class Pair:
         "bin",
         "bin_identity",
         "carried",
+        "cut",
         "dead",
         "dead_bytes",
         "end",
         "flying",
         "line",
         "line_identity",
+        "mending",
         "path",
         "pid",
         "retired",
@@ -63,8 +69,8 @@ class Pair:
         self.end = self.written = 0
         #: Appends that are under way.
         self.flying = 0
-        #: Whether the last line may be half written.
-        self.torn = False
+        #: Whether the last line may be half written, whether it is, and whether it is being cut off.
+        self.torn = self.cut = self.mending = False
         #: Shared records that are in this pair.
         self.shared: set[str] = set()
         #: Captures with lines here that nobody will ask for, the bytes of them, and above how many the pair is rewritten.
@@ -85,7 +91,8 @@ class Pair:
             if os.fstat(self.line)[1:4] == self.line_identity and (not both or os.fstat(self.bin)[1:4] == self.bin_identity):
                 return True
             return self._are_linked()
-        except OSError:
+        except OSError as err:
+            let_pass(err)
             return False
 
     def _are_linked(self) -> bool:
@@ -101,6 +108,8 @@ class Pair:
         if data:
             write_at(self.bin, data, at)
         if self.torn:
+            if self.mending:
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), self.path)
             lines = b"\n" + lines
             self.torn = False
         written = -1
@@ -110,7 +119,24 @@ class Pair:
             if written != len(lines):
                 self.torn = True
         if written != len(lines):
+            self.cut = True
             raise OSError(errno.ENOSPC, f"only {written} of {len(lines)} bytes could be written", self.path)
+
+    def mend(self) -> None:
+        """Cut off a line that was written in part. To be called while no append is under way; one that a signal brings now is refused."""
+        self.mending = True
+        try:
+            size = os.fstat(self.line).st_size
+            start = max(0, size - TAIL)
+            whole = start + read_at(self.line, size - start, start).rfind(b"\n") + 1
+            if start < whole < size:
+                os.ftruncate(self.line, whole)
+            self.torn = whole == start
+            self.cut = False
+        except OSError as err:  # then the next line begins with a newline
+            let_pass(err)
+        finally:
+            self.mending = False
 
     def sync(self) -> None:
         """Wait until what was written is on the disk."""
@@ -123,19 +149,20 @@ class Pair:
     def close(self) -> None:
         """Close what is still ours, and so give up the lock."""
         for descriptor, identity in ((self.line, self.line_identity), (self.bin, self.bin_identity)):
-            with contextlib.suppress(OSError):
+            with tolerate(OSError):
                 if os.fstat(descriptor)[1:3] == identity[:2]:
                     os.close(descriptor)
 
     def discard(self) -> None:
-        """Remove a pair that never appeared."""
-        stem = self.path[: -len("jsonl")]
-        for descriptor, name in ((self.line, stem + "tmp"), (self.bin, stem + "bin")):
-            if descriptor >= 0:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
-                with contextlib.suppress(OSError):
+        """Remove a pair that is not finished: not yet, or just now, under its name. Its bytes go last, and stay where a line cannot go."""
+        with tolerate(OSError):
+            for name in (self.path[: -len("jsonl")] + "tmp", self.path, bin_of(self.path)):
+                with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)
+        for descriptor in (self.line, self.bin):
+            if descriptor >= 0:
+                with tolerate(OSError):
+                    os.close(descriptor)
 
     def unlink(self) -> None:
         """Remove both files; the lines go first, since bytes without a line never happened."""
@@ -143,9 +170,11 @@ class Pair:
 
 
 def unlink(path: str) -> None:
-    """Remove the journal `path`; the lines go first, since bytes without a line never happened."""
+    """Remove the journal `path`; the lines go first, since bytes without a line never happened. What a kill leaves counts as new."""
+    with tolerate(OSError):
+        os.utime(bin_of(path), follow_symlinks=False)
     for name in (path, bin_of(path)):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):  # what somebody put there stays
             os.unlink(name)
 
 
@@ -158,7 +187,7 @@ def introduction(run: str, version: str) -> bytes:
         "host": host(),
         "boot": boot(),
         "pid": os.getpid(),
-        "user": os.environ.get("USER") or (str(os.getuid()) if hasattr(os, "getuid") else ""),
+        "user": user(),
         "time": time.time(),
         "python": sys.version.split()[0],
         "ckpt": version,

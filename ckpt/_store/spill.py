@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 
+from ckpt._model.interrupts import let_pass, tolerate
 from ckpt._store.files import create_file
 from ckpt._store.journal import Data
 from ckpt._store.location import create
@@ -22,6 +23,7 @@ class ObjectWriter:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
+        self._descriptor, self._pid = -1, os.getpid()
         self._descriptor, self._path = begin(directory)
         self._hash = hashlib.sha256()
         self.size = 0
@@ -60,10 +62,17 @@ class ObjectWriter:
         """Remove what has no name."""
         if self._descriptor < 0:
             return
-        os.close(self._descriptor)
-        self._descriptor = -1
-        with contextlib.suppress(FileNotFoundError):
+        descriptor, self._descriptor = self._descriptor, -1
+        with tolerate(OSError):
             os.unlink(self._path)
+        with tolerate(OSError):
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        """Discard what whoever began it has lost on the way; not in a forked child, whose parent may be writing still."""
+        with tolerate(Exception):
+            if self._pid == os.getpid():
+                self.discard()
 
 
 def begin(directory: str) -> tuple[int, str]:
@@ -89,10 +98,12 @@ def publish(temporary: str, path: str) -> bool:
         os.link(temporary, path)
     except FileExistsError:
         return False
-    except OSError:  # a file system without hard links: equal names mean equal content, so replacing does no harm
+    except OSError as err:  # a file system without hard links: equal names mean equal content, so replacing does no harm
+        let_pass(err)
         if os.path.lexists(path):
             return False
         os.rename(temporary, path)
         return True
-    os.unlink(temporary)
+    with tolerate(OSError):  # it is there, whatever else is
+        os.unlink(temporary)
     return True

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -35,6 +35,8 @@ __all__ = ["Finding", "Moment", "Store", "Stored"]
 TRIES = 20
 #: Seconds by which the times of files may lag behind the clock.
 TICK = 0.02
+#: How far back `name~2` may go.
+BACK = re.compile(r"[0-9]{1,9}", re.ASCII)
 ID = re.compile(r"[0-9a-f]{4,16}", re.ASCII)
 
 
@@ -44,9 +46,12 @@ class Store:
     def __init__(self, path: str | os.PathLike[str], *, version: str = "") -> None:
         self.path = os.path.abspath(os.fspath(path))
         self.objects = Objects(os.path.join(self.path, "objects"))
-        self._version = version
+        #: That of whoever writes.
+        self.version = version
         self._journal: Journal | None = None
         self._scanned: dict[str, _Journal] = {}
+        #: Whether what was read last is all there was at one moment.
+        self._is_settled = False
 
     def journal(self) -> Journal:
         """Return the journal of this process in this store; its files appear with the first event.
@@ -54,8 +59,20 @@ class Store:
         Raises `StoreError` when this user's key must not be used.
         """
         if self._journal is None:
-            self._journal = Journal(self.path, trust.key(), version=self._version)
+            self._journal = Journal(self.path, trust.key(), version=self.version)
         return self._journal
+
+    @property
+    def sign(self) -> Callable[[bytes], str]:
+        """Signs what this user says; with nothing when the key must not be used."""
+        try:
+            return trust.signer(trust.key())
+        except StoreError:
+            return trust.signer(None)
+
+    def known(self) -> Known:
+        """Return all that the journals say, of captures that do not live any more too."""
+        return self._read()
 
     def headers(self) -> list[Header]:
         """Return the living captures by time of entry: of each function the newest `keep`, without the cleared ones."""
@@ -86,14 +103,12 @@ class Store:
 
         A name, and None, mean the newest failure, if there is one and `newest_failure`; else the newest. Raises `NotFoundError`.
         """
-        living = self._living(check=False)
-        if not living:
-            raise NotFoundError(f"There are no captures in {self.path!r}.", hint="ckpt info")
-        trace = _find(living, text, newest_failure)
+        sizes = self.objects.names()
         try:
-            return trace.header(self.objects.names())
-        except WRONG:  # what looked sound is not: again, with every line checked
-            return _find(self._living(), text, newest_failure).header(self.objects.names())
+            return self._found(self._living(check=False), text, newest_failure).header(sizes)
+        except WRONG:  # what looked sound is not: again, with every line checked, among those that make sense
+            sound = [trace for trace in self._living() if _has_header(trace, sizes)]
+            return self._found(sound, text, newest_failure).header(sizes)
 
     def clear(self, ids: Collection[str]) -> int:
         """Delete captures and return how many there were; their bytes go as soon as no running process writes the files they lie in."""
@@ -138,21 +153,25 @@ class Store:
         """Rewrite what is worth it, and remove objects that nothing needs and nobody has used since `oldest`."""
         ended = [path for path in self._paths() if is_held(path) is False]  # asked first: what is read then is all there will be
         known = self._read()
+        if not self._is_settled:
+            return  # what was not seen is not to be taken for unneeded
         living = retain(known.traces.values(), known.cleared)
         journals = {path: journal.lines for path, journal in self._scanned.items()}
         ours = {path: self._scanned[path].findings for path in ended if path in journals and _is_here(path, journals[path])}
-        try:
-            sign = trust.signer(trust.key())
-        except StoreError:
-            sign = trust.signer(None)
-        Upkeep(self.path, known, living, journals=journals, ended=ours).run(self._version, sign)
+        Upkeep(self.path, known, living, journals=journals, ended=ours).run(self.version, self.sign)
         past = time.time() - GRACE
         if set(journals).difference(ended, self._journal.paths() if self._journal else ()):
             oldest = past  # a running process may have put what it has not named yet
         for path in leftovers(self.path, past):
             with suppress(FileNotFoundError):
                 os.unlink(path)
-        self.objects.collect({name for trace in living for name in trace.objects()}, oldest)
+        if all(finding.offset is not None for journal in self._scanned.values() for finding in journal.findings):
+            self.objects.collect({name for trace in living for name in trace.objects()}, oldest)
+
+    def _found(self, living: list[Trace], text: str | None, newest_failure: bool) -> Trace:
+        if not living:
+            raise NotFoundError(f"There are no captures in {self.path!r}.", hint="ckpt info")
+        return _find(living, text, newest_failure)
 
     def _headers(self, living: list[Trace]) -> list[Header]:
         sizes = self.objects.names()
@@ -175,14 +194,19 @@ class Store:
             return self._merge(report, check)
 
     def _merge(self, report: Report | None, check: bool) -> Known:
+        scanned: dict[str, _Journal] | None = None
         for _ in range(TRIES):
             paths = self._paths()
             try:
                 scanned = {path: self._scan(path, check) for path in paths}
             except FileNotFoundError:
                 continue
-            if paths == self._paths():  # a directory that changes while it is listed may show neither the old name nor the new
+            # A directory that changes while it is listed may show neither the old name nor the new.
+            self._is_settled = paths == self._paths()
+            if self._is_settled:
                 break
+        if scanned is None:
+            raise StoreError(f"The store {self.path!r} changes faster than it can be read.", hint="ckpt info")
         self._scanned = scanned
         findings = [finding for journal in scanned.values() for finding in journal.findings]
         known = merge([journal.lines for journal in scanned.values()], findings.append)
@@ -242,11 +266,19 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
+def _has_header(trace: Trace, sizes: Mapping[str, int]) -> bool:
+    try:
+        trace.header(sizes)
+    except WRONG:
+        return False
+    return True
+
+
 def _find(living: list[Trace], text: str | None, newest_failure: bool) -> Trace:
     if text is None:
         return _newest(living, newest_failure)
     name, tilde, back = text.rpartition("~")
-    if tilde and back.isdecimal() and (named := _named(living, name)):
+    if tilde and BACK.fullmatch(back) and (named := _named(living, name)):
         if int(back) < len(named):
             return named[-1 - int(back)]
         raise NotFoundError(f"There are only {len(named)} captures named {name!r}.", hint=f"ckpt info {name}")
@@ -270,6 +302,8 @@ def _by_id(living: list[Trace], text: str) -> Trace:
         return found[0]
     if found:
         raise NotFoundError(f"{len(found)} captures have an id that begins with {text!r}.", hint="ckpt info")
-    nearest = difflib.get_close_matches(text, {trace.first.name for trace in living}, 1, 0)[0]
-    count = "1 capture" if len(living) == 1 else f"{len(living)} captures"
-    raise NotFoundError(f"No capture is named {text!r}. There are {count}; the nearest name is {nearest!r}.", hint=f"ckpt info {nearest}")
+    nearest = difflib.get_close_matches(text, {trace.first.name for trace in living}, 1)
+    count = "There is 1 capture" if len(living) == 1 else f"There are {len(living)} captures"
+    if not nearest:
+        raise NotFoundError(f"No capture is named {text!r}. {count}.", hint="ckpt info")
+    raise NotFoundError(f"No capture is named {text!r}. {count}; the nearest name is {nearest[0]!r}.", hint=f"ckpt info {nearest[0]}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from ckpt._model.record import Header, Json, Manifest
+from ckpt._model.record import Header, Json, Manifest, Process, checked
 from ckpt._store.captures import WRONG, Trace
 from ckpt._store.journal import Line
-from ckpt.errors import DamagedError
+from ckpt.errors import DamagedError, NoValuesError
 
 __all__ = ["Moment", "Stored"]
 
@@ -28,8 +28,36 @@ class Objects(Protocol):
     def read(self, name: str) -> bytes:
         """Return the bytes of an object, checked."""
 
+    def piece(self, name: str, length: int, at: int) -> bytes:
+        """Return `length` bytes of an object from its offset `at`; fewer only where it ends."""
+
     def is_private(self) -> bool:
         """Return whether nobody but this user can change what is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Renamed:
+    """Objects under the names that the records of an imported capture have for them."""
+
+    objects: Objects
+    #: Name there -> name here.
+    known: Mapping[str, str]
+
+    def names(self) -> dict[str, int]:
+        sizes = self.objects.names()
+        return sizes | {name: sizes[here] for name, here in self.known.items() if here in sizes}
+
+    def map(self, name: str) -> memoryview:
+        return self.objects.map(self.known.get(name, name))
+
+    def read(self, name: str) -> bytes:
+        return self.objects.read(self.known.get(name, name))
+
+    def piece(self, name: str, length: int, at: int) -> bytes:
+        return self.objects.piece(self.known.get(name, name), length, at)
+
+    def is_private(self) -> bool:
+        return self.objects.is_private()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +99,10 @@ class Stored:
 
     def __init__(self, trace: Trace, objects: Objects) -> None:
         self._trace = trace
-        self._objects = objects
         self.header: Header = trace.header(objects.names())
+        if trace.carried and trace.carried.renamed:
+            objects = _Renamed(objects, trace.carried.renamed)
+        self._objects = objects
         self.entry = Moment(trace.entered, objects) if trace.entered else None
         self.failure = Moment(trace.failed, objects) if trace.failed else None
 
@@ -86,8 +116,12 @@ class Stored:
     def process(self) -> Json:
         """What is the same for the whole process: versions, argv, working directory, `sys.path`, sources by hash."""
         read = self._shared("process")
-        process = json.loads(read()) if read else {}
-        return process if isinstance(process, dict) else {}
+        if read is None:
+            return {}
+        try:
+            return checked(Process, json.loads(read()))
+        except (UnicodeDecodeError, ValueError, RecursionError) as err:
+            raise DamagedError(f"A process record makes no sense: {err}.", hint="ckpt info") from err
 
     @property
     def function(self) -> Callable[[], bytes] | None:
@@ -108,12 +142,52 @@ class Stored:
         """What the capture's process said of itself when it began."""
         return self._trace.run.opened
 
+    @property
+    def introduction(self) -> Line | None:
+        """The event in which it said so; None where nothing was said."""
+        return self._trace.run.line
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was made elsewhere and brought into this store by `ckpt import`."""
+        return self._trace.carried is not None
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it can be opened; False for one that was exported with descriptions only."""
+        return all(line.body.get("values", True) for line in self.lines())
+
+    def check_values(self) -> None:
+        """Raise `NoValuesError` for a capture without values."""
+        if not self.has_values:
+            header = self.header
+            raise NoValuesError(
+                f"The capture {header.id} of {header.name!r} holds no values, only descriptions: it was exported with --no-values.",
+                hint=f"ckpt {'debug' if header.exception else 'show'} {header.id}",
+            )
+
     def needed(self) -> list[Line]:
         """Return the records that calling the function again needs: what is shared, and the entry, or the failure without one."""
         line = self._trace.entered or self._trace.failed
         names = [str(line.body.get(field)) for field in ("process", "function")] if line else []
         shared = [self._trace.shared[name] for name in names if name in self._trace.shared]
         return [*shared, line] if line else []
+
+    def records(self) -> list[Line]:
+        """Return all that the capture consists of: what it shares with others, and its events. Raises `DamagedError` for a missing one."""
+        missing = self._trace.refers_to().difference(self._trace.shared)
+        if missing:
+            raise DamagedError(f"The record {min(missing)[:16]!r} of capture {self.header.id!r} is missing.", hint="ckpt check")
+        return [*(self._trace.shared[name] for name in sorted(self._trace.refers_to())), *self.lines()]
+
+    def names_in(self, line: Line) -> list[str]:
+        """Return the names, in its store, of the objects that one of the capture's records points to."""
+        return self._trace.names_in(line)
+
+    @property
+    def renamed(self) -> Mapping[str, str]:
+        """Which buffers have another name in its store than in its records."""
+        return self._trace.carried.renamed if self._trace.carried else {}
 
     def source(self, name: str) -> str:
         """Return a source text by the name of its object."""

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable
 from functools import cache
 
+from ckpt._model.interrupts import let_pass
 from ckpt._store.location import make_directories, state_directory
 from ckpt.errors import StoreError
 
@@ -82,7 +83,8 @@ def _key(path: str) -> bytes | None:
     if path not in _keys:
         try:
             found = _read(path) or _make(path)
-        except OSError:
+        except OSError as err:
+            let_pass(err)
             return None
         _keys[path] = found
     return _keys[path]

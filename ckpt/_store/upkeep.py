@@ -105,6 +105,8 @@ class Upkeep:
                 kept = sum(len(line.piece) + bytes_of(line.body) for line in self._kept(path, frozenset()))
             except WRONG:
                 continue
+            if not _has_bytes(path):
+                continue
             if any(line.id in self._cleared for line in self._journals[path]):
                 chosen.append(path)
             elif any(finding.what != TORN for finding in findings):
@@ -151,16 +153,35 @@ def leftovers(store: str, oldest: float) -> list[str]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as entries:
         for entry in entries:
             stem, _, kind = entry.name.rpartition(".")
-            if kind == "tmp" or (kind == "bin" and not any(os.path.lexists(f"{directory}/{stem}.{other}") for other in ("jsonl", "tmp"))):
+            if kind == "tmp" or (kind == "bin" and _is_gone(f"{directory}/{stem}.jsonl")):
                 with contextlib.suppress(FileNotFoundError):
                     if entry.stat(follow_symlinks=False).st_mtime < oldest:
                         found.append(entry.path)
     return found
 
 
+def _has_bytes(path: str) -> bool:
+    """Return whether the bytes of a journal can be read, or are gone for good. Raises OSError where that may be another time."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.close(open_file(bin_of(path))[0])
+        except DamagedError:
+            return False
+    return True
+
+
+def _is_gone(path: str) -> bool:
+    """Return whether nothing has this name; raise OSError where that cannot be told."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def _read(path: str, length: int, at: int) -> bytes:
     """Return up to `length` bytes at the offset `at`; none of a file that is not there."""
-    with contextlib.suppress(FileNotFoundError, DamagedError):
+    with contextlib.suppress(FileNotFoundError):
         descriptor, _ = open_file(path)
         try:
             return read_at(descriptor, length, at)

@@ -11,9 +11,10 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 
+from ckpt._model.interrupts import let_pass
 from ckpt._model.record import Json
 from ckpt._store import trust
 from ckpt._store.files import read_at
@@ -21,7 +22,6 @@ from ckpt._store.journal import Data, Line, decode, encode, part
 from ckpt._store.pair import Pair, introduction
 from ckpt._store.retention import Keep, Retention
 from ckpt._store.rewrite import copy, shared_of
-from ckpt.errors import CkptError, StoreError
 
 __all__ = ["Journal", "Keep"]
 
@@ -45,7 +45,7 @@ class Journal:
         self._sign = trust.signer(key)
         self.version = version
         self._rotate_at = rotate
-        self._shared: dict[str, tuple[bytes, bytes]] = {}
+        self._shared: dict[str, tuple[bytes, bytes, Callable[[], object] | None]] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -64,11 +64,15 @@ class Journal:
             if self._pair is None:
                 self._start()
 
-    def share(self, kind: str, data: bytes, objects: Sequence[str] = ()) -> str:
-        """Keep `data` for the events that will name it in `shared`, and return the name: its SHA-256. `objects` are what it points to."""
+    def share(self, kind: str, data: bytes, objects: Sequence[str] = (), renew: Callable[[], object] | None = None) -> str:
+        """Keep `data` for the events that will name it in `shared`, and return the name: its SHA-256.
+
+        `objects` are what it points to; `renew` puts them again, and is called before `data` goes into a new pair: the last one may have
+        been taken away with the whole store.
+        """
         name = part(data)[1]
         body: Json = {"event": "shared", "kind": kind, "parts": [part(data)]}
-        self._shared[name] = (_compact(body | {"sources": list(objects)} if objects else body), data)
+        self._shared[name] = (_compact(body | {"sources": list(objects)} if objects else body), data, renew)
         return name
 
     def append(  # noqa: PLR0913 - a record made for each call would cost as much as the line
@@ -89,17 +93,19 @@ class Journal:
         """
         data = b"" if not parts else parts[0] if len(parts) == 1 and type(parts[0]) is bytes else b"".join(parts)
         length = len(data)
+        pair: Pair | None
         for _ in range(TRIES):
             if self._pid != os.getpid():  # forked behind Python's back
                 self.forked()
-            with self._lock:
-                pair = self._pair or self._start()
-                # No call between the two: a signal handler that appends cannot come in between, another thread is locked out.
-                at = pair.end
-                pair.end = at + length
-                pair.flying += 1
-            written = 0
+            pair, written = None, 0
             try:
+                with self._lock:
+                    current = self._pair or self._start()
+                    # No call from here on: a signal handler that appends cannot come in between, another thread is locked out.
+                    at = current.end
+                    current.end = at + length
+                    current.flying += 1
+                    pair = current
                 if pair.is_ours(both=bool(parts)):
                     place = at if parts else None
                     lines = encode(body, place, self._sign(body))
@@ -111,7 +117,8 @@ class Journal:
                     written = len(lines) + length
                     return place
             finally:
-                self._land(pair, written, keep)
+                if pair is not None:
+                    self._land(pair, written, keep)
         raise OSError(errno.EBADF, "the journal's files are closed as soon as they are opened")
 
     def close(self) -> None:
@@ -121,9 +128,12 @@ class Journal:
             _journals.discard(self)
         body = _compact({"event": "closed"})
         for pair in pairs:
-            with contextlib.suppress(OSError):
+            try:
                 if pair.pid == os.getpid() and pair.is_ours():
                     pair.write(0, b"", encode(body, None, self._sign(body)))
+            except OSError:
+                if pair.cut and not pair.flying:
+                    pair.mend()
             if not pair.flying:  # else a thread is about to write to these numbers
                 pair.close()
 
@@ -136,18 +146,16 @@ class Journal:
         with self._lock:
             pair.flying -= 1
             pair.written += written
+            if pair.cut and not pair.flying and pair.is_ours():
+                pair.mend()
             if keep is not None and written:
                 for id, size in self._retention.note(keep, written):
                     self._bury(id, size)
-            if pair.flying or not pair.retired or pair.carried:
-                due = None
-            else:
-                pair.carried = True
-                due = pair
+            is_due = pair.retired and not (pair.flying or pair.carried)
         if not written:
             self._inspect(pair)
-        if due:
-            self._carry(due)
+        if is_due:
+            self._carry(pair)
         elif pair.dead_bytes > pair.threshold and pair.dead_bytes * 2 > pair.written:
             self._rotate(pair)
 
@@ -171,13 +179,12 @@ class Journal:
 
     def _start(self) -> Pair:
         """Begin a new pair and make it the current one."""
-        pair = self._open()
-        if self._pair is not None:  # a signal handler was quicker
-            pair.close()
-            pair.unlink()
-            return self._pair
         _watch()
         _journals.add(self)
+        pair = self._open()
+        if self._pair is not None:  # a signal handler was quicker
+            pair.discard()
+            return self._pair
         self._pairs.append(pair)
         self._pair = pair
         return pair
@@ -199,7 +206,9 @@ class Journal:
         """Write the shared records that `pair` does not have yet; return the lines of the views."""
         for name in shared:
             if name not in pair.shared:
-                body, data = self._shared[name]
+                body, data, renew = self._shared[name]
+                if renew:
+                    renew()
                 self._put(pair, body, self._sign(body), data)
                 pair.shared.add(name)
         return b"".join(encode(view, place, self._sign(view)) for _, view in views)
@@ -216,59 +225,78 @@ class Journal:
         return at
 
     def _rotate(self, old: Pair) -> None:
-        """Let a new pair take over from `old`, whose living records follow when no append to it is under way."""
-        with self._lock:
-            if self._rotating or self._pair is not old:
-                return
-            self._rotating = True
-            left = [pair for pair in self._pairs if pair.retired and not pair.flying and not pair.carried]
-            for pair in left:
-                pair.carried = True
-        for pair in left:  # what went wrong the last time
-            self._carry(pair)
-        due = False
+        """Let a new pair take over from `old`, whose living records follow when no append to it is under way.
+
+        Never fails: the record that this follows is written.
+        """
+        is_mine = False
         try:
-            new = self._open()
             with self._lock:
-                self._pairs.append(new)
-                self._pair = new
-                old.retired = True
-                due = old.carried = not old.flying
-        except (OSError, StoreError):  # a full disk: go on with the old one, and try again much later
+                if self._rotating or self._pair is not old:
+                    return
+                self._rotating = is_mine = True
+                due = [
+                    pair for pair in self._pairs if pair.retired and not pair.flying and not pair.carried
+                ]  # what went wrong the last time
+            if self._take_over(old):
+                due.append(old)
+        except Exception as trouble:  # a full disk: go on with the old one, and try again much later
+            let_pass(trouble)
             old.threshold *= 2
+            return
         finally:
-            self._rotating = False
-        if due:
-            self._carry(old)
+            if is_mine:
+                self._rotating = False
+        for pair in due:
+            self._carry(pair)
+
+    def _take_over(self, old: Pair) -> bool:
+        """Make a new pair the current one; return whether `old` can be carried at once."""
+        new = self._open()
+        with self._lock:
+            self._pairs.append(new)
+            self._pair = new
+            old.retired = True
+            return not old.flying
 
     def _carry(self, old: Pair) -> None:
-        """Copy the living records of `old` to the current pair and remove `old`.
+        """Copy the living records of `old`, which nobody writes to any more, to the current pair, and remove `old`.
 
-        Whatever goes wrong leaves `old` where it is: readers drop duplicates.
+        Whatever goes wrong leaves `old` where it is: readers drop duplicates. Never fails.
         """
+        new: Pair | None = None
         done = False
-        with self._lock:
-            new = self._pair or self._start()
-            new.flying += 1
         try:
-            if not old.is_ours():
-                raise OSError(errno.EBADF, "not our file any more")  # noqa: TRY301 - it ends as every trouble here does
-            data = read_at(old.line, os.fstat(old.line).st_size, 0)
-            lines = _living(decode(old.path, data, check=False, skip=old.dead), old)
-            copy(lines, partial(read_at, old.bin), partial(self._put, new), shared_of(lines) - new.shared)
-            new.shared |= shared_of(lines)
-            if old.synced:
-                new.sync()
+            with self._lock:
+                if old.carried or old.flying:
+                    return
+                current = self._pair or self._start()
+                current.flying += 1
+                old.carried, new = True, current
+            self._copy(old, new)
             old.unlink()
             with self._lock:
                 self._forget(old)
             old.close()
             done = True
-        except (OSError, CkptError):
-            new.threshold *= 2
+        except Exception as trouble:
+            let_pass(trouble)
+            if new is not None:
+                new.threshold *= 2
         finally:
-            old.carried = done
-            self._land(new, 1)
+            if new is not None:
+                old.carried = done
+                self._land(new, 1)
+
+    def _copy(self, old: Pair, new: Pair) -> None:
+        if not old.is_ours():
+            raise OSError(errno.EBADF, "not our file any more")
+        data = read_at(old.line, os.fstat(old.line).st_size, 0)
+        lines = _living(decode(old.path, data, check=False, skip=old.dead), old)
+        copy(lines, partial(read_at, old.bin), partial(self._put, new), shared_of(lines) - new.shared)
+        new.shared |= shared_of(lines)
+        if old.synced:
+            new.sync()
 
     def forked(self) -> None:
         """Drop the parent's files: closed, never unlocked."""
@@ -308,7 +336,8 @@ def _watch() -> None:
 
 def _close_all() -> None:
     for journal in list(_journals):
-        journal.close()
+        with contextlib.suppress(Exception):  # at exit nothing may be said
+            journal.close()
 
 
 def _fork_all() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from importlib import import_module as _import_module
 
-from ckpt._model.tags import current_tags, tags, with_checkpoint_tags
+from ckpt._model.tags import current_tags, only_tags, tags, with_checkpoint_tags
 from ckpt.checkpoints.firing import checkpoint
 from ckpt.checkpoints.registry import (
     Handler,
@@ -56,6 +56,7 @@ __all__ = [
     "index_checkpoint_files",
     "index_files",
     "load",
+    "only_tags",
     "register",
     "tags",
     "with_checkpoint_tags",

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from ckpt._model.tags import Tags
 from ckpt.checkpoints import formats
 from ckpt.checkpoints.paths import key
 from ckpt.checkpoints.places import OVERWRITE, place
-from ckpt.checkpoints.warning import warn
+from ckpt.checkpoints.staging import staged, unstaged
+from ckpt.checkpoints.warning import warn_of_losses
 from ckpt.errors import UsageError
 
 #: No file system takes a longer name; a number and an extension need room. A letter takes up to four bytes.
 LONGEST = 255 - len(".000000.parquet")
-
-
-class _Staged(NamedTuple):
-    """A value that has been encoded when it was staged."""
-
-    encoded: Any
 
 
 class FileHandler:
@@ -43,14 +38,14 @@ class FileHandler:
     ) -> None:
         if overwrite not in OVERWRITE:
             raise UsageError(f"overwrite= is not {overwrite!r}.", hint=f"overwrite= is one of {', '.join(map(repr, OVERWRITE))}")
-        self._format = formats.named(format, options)
+        self._place = place(path, storage_options or {})
+        self._format = formats.named(format, options, self._place.open_spill)
         self._extension = formats.EXTENSIONS[format]
         self._overwrite = overwrite
-        self._place = place(path, storage_options or {})
 
     def stage(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return `values` as they are now, for a `put` that comes later."""
-        return {name: _Staged(self._format.freeze(self._format.encode(name, value))) for name, value in values.items()}
+        return staged(values, lambda name, value: self._format.freeze(self._format.encode(name, value)))
 
     def put(self, name: str, tags: Tags, values: Mapping[str, Any]) -> str:
         """Write a file and return its path.
@@ -58,11 +53,9 @@ class FileHandler:
         Raises `UsageError` for values that the format cannot keep and tags that are too long for a path, `ExistsError`, and `StoreError`
         when the file cannot be written. What could not be kept of a value is a placeholder in the file, and warned of.
         """
-        kept = {each: value.encoded if type(value) is _Staged else self._format.encode(each, value) for each, value in values.items()}
+        kept = unstaged(values, self._format.encode)
         path = self._place.put(_fitting(name, tags), self._extension, self._format.pieces(name, tags, kept), self._overwrite)
-        for each, value in kept.items():
-            if lost := self._format.lost(value):
-                warn(f"Not all of {each!r} in the checkpoint {name!r} could be kept: {lost}")
+        warn_of_losses(name, {each: self._format.lost(value) for each, value in kept.items()})
         return path
 
 

@@ -11,7 +11,15 @@ from ckpt.checkpoints.paths import checked
 from ckpt.checkpoints.registry import Handler, handler_of, is_handler, resting, resting_under
 from ckpt.errors import UsageError
 
-NOTHING: Any = object()
+
+class _Nothing:
+    """What a parameter is that was not given; None is data."""
+
+    def __repr__(self) -> str:
+        return "<nothing>"
+
+
+NOTHING: Any = _Nothing()
 
 
 def checkpoint(first: Any, second: Any = NOTHING, third: Any = NOTHING, /, **values: Any) -> None:
@@ -21,7 +29,8 @@ def checkpoint(first: Any, second: Any = NOTHING, third: Any = NOTHING, /, **val
     keys are texts is such values; anything else is the value `data`. Two texts without keywords are a name and its data. With a handler in
     place of the prefix the name need not be configured.
 
-    What the handler raises goes to the caller: `CkptError` for what could not be written. While a capture is replayed nothing is kept.
+    What the handler raises goes to the caller: a checkpoint that is switched on and cannot be written is a `CkptError` here. While a
+    capture is replayed nothing is kept.
     """
     try:
         if third is not NOTHING or (values and type(second) is str):
@@ -41,10 +50,10 @@ def values_of(data: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return {"data": data}
 
 
-def check_form(data: Any, values: Mapping[str, Any]) -> None:
+def check_form(data: Any, values: Mapping[str, Any], hint: str = 'checkpoint("MyPackage.foo", data=data, x=x)') -> None:
     """Raise `UsageError` when it is not clear what is to be kept. The data itself is not looked at."""
     if values and data is not NOTHING:
-        raise UsageError("A checkpoint holds data, or values by keyword, not both.", hint='checkpoint("MyPackage.foo", data=data, x=x)')
+        raise UsageError("A checkpoint holds data, or values by keyword, not both.", hint=hint)
 
 
 def _fire(first: Any, second: Any, third: Any, values: Mapping[str, Any]) -> None:
@@ -56,7 +65,7 @@ def _fire(first: Any, second: Any, third: Any, values: Mapping[str, Any]) -> Non
         name, handler = handler_of(first, second) if has_prefix else handler_of(first)
     elif is_handler(first):
         name, handler, data = checked(second), first, third
-        check_form(data, values)
+        check_form(data, values, 'checkpoint(handler, "MyPackage.foo", x=x): after a handler the name is one text')
     else:
         raise UsageError(f"A checkpoint has a name, not {first!r}.", hint='checkpoint("MyPackage.foo", data)')
     if handler is not None and not switch.on:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ckpt._model.describe import type_name
 from ckpt._model.tags import Tags
 from ckpt._store.archive import Source
-from ckpt._store.journal import Data
+from ckpt.checkpoints.spilling import OpenSpill, Piece, Spilled
 from ckpt.errors import DamagedError, UsageError
 
 #: The files of each format.
@@ -25,7 +25,7 @@ class Format(Protocol):
     def freeze(self, encoded: Any) -> Any:
         """Return `encoded` so that what the program does to the value from now on does not show."""
 
-    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, Any]) -> Sequence[Data]:
+    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, Any]) -> Sequence[Piece]:
         """Return the bytes of a file for the checkpoint `name`."""
 
     def lost(self, encoded: Any) -> str:
@@ -38,13 +38,16 @@ class Format(Protocol):
         """
 
 
-def named(name: str, options: Mapping[str, Any]) -> Format:
-    """Return a format, with options of its own; raise `UsageError` for an unknown one, and for one whose package is missing."""
-    makers = {"pickle": _pickle, "json": JsonFile, "parquet": _parquet}
+def named(name: str, options: Mapping[str, Any], open_spill: OpenSpill = Spilled) -> Format:
+    """Return a format, with options of its own; raise `UsageError` for an unknown one, and for one whose package is missing.
+
+    `open_spill` makes a file for what is too large for memory.
+    """
+    makers: dict[str, Callable[..., Format]] = {"pickle": _pickle, "json": _json, "parquet": _parquet}
     if name not in makers:
         raise UsageError(f"There is no format {name!r}.", hint=f"format= is one of {', '.join(map(repr, EXTENSIONS))}")
     try:
-        return makers[name](**options)
+        return makers[name](open_spill, **options)
     except TypeError as err:
         raise UsageError(f"The format {name!r} takes no option {', '.join(map(repr, options))}.") from err
 
@@ -58,29 +61,32 @@ def of_file(path: str) -> Format:
 
 
 class JsonFile:
-    """One JSON object: each value under its name. What comes back is what JSON makes of it: tuples are lists."""
+    """One JSON object: each value under its name. What comes back is what JSON makes of it: tuples are lists, and keys are texts."""
 
     def __init__(self, indent: int | None = None) -> None:
         self._indent = indent
 
-    def encode(self, name: str, value: Any) -> str:
+    def encode(self, name: str, value: Any) -> bytes:
         """Return a value as JSON."""
         try:
-            return json.dumps(value, indent=self._indent, ensure_ascii=False, allow_nan=False)
+            # What UTF-8 cannot say is half of a pair, for which JSON has the same escape as Python.
+            return json.dumps(value, indent=self._indent, ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace")
         except (TypeError, ValueError, RecursionError) as err:
             text = f"The value {name!r}, a {type_name(type(value))}, cannot be written as JSON: {err}."
             raise UsageError(text, hint='format="pickle" keeps any value') from err
 
-    def freeze(self, encoded: str) -> str:
-        """Return the same: text does not change."""
+    def freeze(self, encoded: bytes) -> bytes:
+        """Return the same: it does not change."""
         return encoded
 
-    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, str]) -> Sequence[Data]:
+    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, bytes]) -> Sequence[Piece]:
         """Return the object that holds the values."""
-        members = ", ".join(f"{json.dumps(key, ensure_ascii=False)}: {text}" for key, text in encoded.items())
-        return [f"{{{members}}}\n".encode("utf-8", "backslashreplace")]
+        pieces = [b"{"]
+        for key, text in encoded.items():
+            pieces += [b", " if pieces[1:] else b"", self.encode("", key), b": ", text]
+        return [*pieces, b"}\n"]
 
-    def lost(self, encoded: str) -> str:
+    def lost(self, encoded: bytes) -> str:
         """Return nothing: JSON keeps a value or refuses it."""
         return ""
 
@@ -95,13 +101,17 @@ class JsonFile:
         return values
 
 
-def _pickle() -> Format:
+def _pickle(open_spill: OpenSpill) -> Format:
     from ckpt.checkpoints.pickled import CkptFile
 
-    return CkptFile()
+    return CkptFile(open_spill)
 
 
-def _parquet(**options: Any) -> Format:
+def _json(open_spill: OpenSpill, **options: Any) -> Format:
+    return JsonFile(**options)
+
+
+def _parquet(open_spill: OpenSpill, **options: Any) -> Format:
     from ckpt.checkpoints.tables import ParquetFile
 
-    return ParquetFile(options)
+    return ParquetFile(options, open_spill)

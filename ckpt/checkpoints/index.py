@@ -8,7 +8,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple, overload
 
-from ckpt.checkpoints.paths import decoded, parse, segments
+from ckpt._model.tags import checked
+from ckpt.checkpoints.paths import NULL, decoded, parse, segments
 from ckpt.errors import TagError
 
 TagPair = tuple[str, str | None]
@@ -48,12 +49,16 @@ class Shared:
 class IndexEntry(dict[str, Any]):
     """One file: where it lies, and what its path says of it.
 
-    Each tag is an attribute as well, its value a text (None for a tag without one), unless a field or a method has its name. A tag that
-    occurs several times raises `TagError`, and so does one that is not there. As a dict, an entry is a row of a table: prefixes, name,
-    tags, path, with None for tags that only other files of the index have. (pandas and polars keep the order of columns only for dicts.)
+    Each tag is an attribute as well, its value a text (None for a tag without one), unless a field has its name; one that occurs several
+    times raises `TagError`, and so does one that is not there. As a dict, an entry is a row of the table: prefixes, name, tags, path, with
+    None for tags that only other files of the index have, and all values of a tag that occurs several times as one text, `1, 2`.
+
+    A tag named like a method of a dict has the attribute too. `keys` alone stays what it is, by which `dict` and pandas know a row.
     """
 
-    __slots__ = ("_shared", "checkpoint_name", "checkpoint_path", "prefixes", "tags")
+    # No other kind of mapping will do: pandas and polars keep the order of the columns only for dicts.
+
+    __slots__ = ("_origin", "checkpoint_name", "checkpoint_path", "prefixes", "tags")
 
     #: The path of the file, beginning as the indexed directory was given; of a remote one its URL.
     checkpoint_path: str
@@ -65,47 +70,27 @@ class IndexEntry(dict[str, Any]):
     tags: tuple[TagPair, ...]
 
     def __init__(self, name: str, level: Level, shared: Shared) -> None:
-        path, self.prefixes, self.tags = level
-        self.checkpoint_path = path + name
-        self.checkpoint_name = decoded(name[: name.find(".", 1)] if "." in name[1:] else name)
-        self._shared = shared
-        super().__init__(dict.fromkeys(shared.columns))
-        self.update(self.tags)
-        self.update(prefixes=self.prefixes, checkpoint_name=self.checkpoint_name, checkpoint_path=self.checkpoint_path)
-        if len(dict(self.tags)) < len(self.tags):
-            for repeated in self._repeated():
-                del self[repeated]
+        path, prefixes, tags = level
+        title = decoded(name[: name.find(".", 1)] if "." in name[1:] else name)
+        row = dict.fromkeys(shared.columns) | _cells(tags)
+        super().__init__(row | {"prefixes": prefixes, "checkpoint_name": title, "checkpoint_path": path + name})
+        self._origin = name, level, shared
+        self.checkpoint_path, self.checkpoint_name, self.prefixes, self.tags = path + name, title, prefixes, tags
 
     @property
     def checkpoint_fullname(self) -> str:
         """The full name of the checkpoint."""
         return ".".join((*self.prefixes, self.checkpoint_name))
 
-    @property
-    def storage_options(self) -> Mapping[str, Any]:
-        """What opens a remote file."""
-        return self._shared.options
-
-    def __iter__(self) -> Iterator[str]:
-        """Go through the names of the columns; raise `TagError` when a tag occurs several times, since a row has one value for each."""
-        for repeated in self._repeated():
-            self._value(repeated)
-        return super().__iter__()
-
-    def keys(self) -> Any:
-        """Return the names of the columns; raises as iterating over them does."""
-        iter(self)
-        return super().keys()
+    def __getattribute__(self, name: str) -> Any:
+        if name in _METHODS and any(each == name for each, _ in self.tags):
+            return self._value(name)
+        return super().__getattribute__(name)
 
     def __getattr__(self, name: str) -> str | None:
         if name.startswith("__") or name in IndexEntry.__slots__:
             raise AttributeError(name)  # somebody probes, or the entry is just being made
         return self._value(name)
-
-    def __missing__(self, name: str) -> str | None:
-        if name in self._repeated():
-            return self._value(name)
-        raise KeyError(name)
 
     def __dir__(self) -> Iterable[str]:
         return [*super().__dir__(), *(name for name, _ in self.tags)]
@@ -119,13 +104,11 @@ class IndexEntry(dict[str, Any]):
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(self.checkpoint_path)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return IndexEntry, self._origin
+
     def __repr__(self) -> str:
         return f"IndexEntry({self.checkpoint_path!r})"
-
-    def _repeated(self) -> list[str]:
-        """Return the tags that occur several times and are no field."""
-        names = [name for name, _ in self.tags]
-        return [name for name in dict.fromkeys(names) if names.count(name) > 1 and name not in FIELDS]
 
     def _value(self, name: str) -> str | None:
         found = [value for each, value in self.tags if each == name]
@@ -135,6 +118,27 @@ class IndexEntry(dict[str, Any]):
             raise TagError(f"The tag {name!r} occurs {len(found)} times on {self.checkpoint_path!r}.", hint="use .tags: it has them all")
         tags = ", ".join(dict(self.tags)) or "none"
         raise TagError(f"{self.checkpoint_path!r} has no tag {name!r}; its tags: {tags}.")
+
+
+_METHODS = frozenset(name for name in vars(dict) if not name.startswith("_")) - {"keys"}
+
+
+def options_of(entry: IndexEntry) -> Mapping[str, Any]:
+    """Return what opens the file of an entry, if it is a remote one."""
+    _, _, shared = entry._origin  # noqa: SLF001 - every public name of an entry would be one that no tag can have
+    return shared.options
+
+
+def cell(tags: Iterable[TagPair], name: str) -> str | None:
+    """Return what stands in a table for a tag: its value, all values of one that occurs several times, None where it is missing."""
+    values = [value for each, value in tags if each == name]
+    return ", ".join(NULL if value is None else value for value in values) if values[1:] else values[0] if values else None
+
+
+def _cells(tags: tuple[TagPair, ...]) -> dict[str, str | None]:
+    """Return what stands in a row for these tags."""
+    found = dict(tags)
+    return found if len(found) == len(tags) else {name: cell(tags, name) for name in found}
 
 
 class Index:
@@ -181,7 +185,7 @@ class Index:
         return Index([block for block in self._blocks if wanted.issubset(block.level.tags)], self._shared)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the table column by column. Raises `TagError` where a tag occurs several times on one file."""
+        """Return the table column by column."""
         entries = list(self)
         return {name: [entry[name] for entry in entries] for name in self._shared.columns}
 
@@ -203,5 +207,5 @@ class Index:
 
 def _as_read(name: str, value: object) -> TagPair:
     """Return a tag as it comes back from a path."""
-    (segment,) = segments(((name, value if isinstance(value, str | int | float | None) else str(value)),))
+    (segment,) = segments((checked((name, value)),))
     return parse(segment) or (name, "")

@@ -10,17 +10,18 @@ from typing import Any
 from ckpt.checkpoints.formats import EXTENSIONS
 from ckpt.checkpoints.index import Block, Index, Level, Shared
 from ckpt.checkpoints.paths import decoded, parse
-from ckpt.checkpoints.places import is_remote
-from ckpt.errors import NotFoundError, StoreError
+from ckpt.checkpoints.places import expanded, is_remote
+from ckpt.errors import NotFoundError, StoreError, UsageError
 
 _DIGITS = re.compile(r"([0-9]+)")
 _ENDINGS = tuple(EXTENSIONS.values())
 
 
 def index_checkpoint_files(directory: str | os.PathLike[str], *, storage_options: Mapping[str, Any] | None = None) -> Index:
-    """Return an index of the checkpoint files below a directory or an fsspec URL. No file is opened.
+    """Return an index of the checkpoint files below a directory or an fsspec URL. No file is opened: what tells them is how they end.
 
-    Only what lies below `directory` counts as tags and prefixes. Raises `NotFoundError` when it does not exist.
+    Only what lies below `directory` counts as tags and prefixes. Raises `NotFoundError` when it does not exist, and `StoreError` when it
+    cannot be read.
     """
     return _index(directory, storage_options or {}, only=True)
 
@@ -31,7 +32,7 @@ def index_files(directory: str | os.PathLike[str], *, storage_options: Mapping[s
 
 
 def _index(directory: str | os.PathLike[str], options: Mapping[str, Any], *, only: bool) -> Index:
-    root, shared = os.fspath(directory), Shared(options)
+    root, shared = expanded(directory), Shared(options)
     blocks = _remote(root, options) if is_remote(root) else _local(root)
     kept = [block for block in map(_chosen if only else _sorted, blocks) if block.files]
     shared.names.update(dict.fromkeys(name for block in kept for name, _ in block.level.tags))
@@ -39,7 +40,9 @@ def _index(directory: str | os.PathLike[str], options: Mapping[str, Any], *, onl
 
 
 def _chosen(block: Block) -> Block:
-    """Return the files of checkpoints in a directory, in order; hidden ones are unfinished."""
+    """Return the files of checkpoints in a directory, in order; hidden ones are unfinished, or of others: no part of a name has a dot."""
+    if any(prefix.startswith(".") for prefix in block.level.prefixes):
+        return Block(block.level, [])
     names = [name for name in block.files if name[0] != "." and name.endswith(_ENDINGS)]
     names.sort()
     # Each has one dot, and two when it has a number. A directory may hold all files there are, and its names are gone through in C.
@@ -52,9 +55,9 @@ def _sorted(block: Block) -> Block:
 
 def _local(root: str) -> Iterator[Block]:
     """Yield the files of each directory, before those of the directories in it; links to directories are not followed."""
-    root = root.removeprefix("file://")
     if not os.path.isdir(root):
-        raise NotFoundError(f"There is no directory {root!r}.", hint="a directory that checkpoints were written to")
+        text = f"{root!r} is a file, not a directory." if os.path.exists(root) else f"There is no directory {root!r}."
+        raise NotFoundError(text, hint="a directory that checkpoints were written to")
     waiting = [Level(root.rstrip("/") + "/", (), ())]
     while waiting:
         level = waiting.pop()
@@ -96,12 +99,19 @@ def _numbered(file: str) -> tuple[str, int, str]:
 
 
 def _remote(url: str, options: Mapping[str, Any]) -> Iterator[Block]:
-    from ckpt.checkpoints.remote import filesystem
+    from ckpt.checkpoints.remote import filesystem, reaching
 
     fs, root = filesystem(url, options)
-    fs.invalidate_cache(root)
-    found: list[str] = fs.find(root)
-    if not found and not fs.exists(root):
+    try:
+        with reaching(url, "read"):
+            fs.invalidate_cache(root)
+            found: list[str] = fs.find(root)
+            is_there = found or fs.exists(root)
+    except FileNotFoundError:
+        is_there = False
+    except ValueError as err:  # all buckets at once
+        raise UsageError(f"{url!r} is nothing to be listed: {err}", hint="a URL that checkpoints were written to") from err
+    if not is_there:
         raise NotFoundError(f"There is nothing at {url!r}.", hint="a URL that checkpoints were written to")
     files: dict[str, list[str]] = {}
     for path in found:

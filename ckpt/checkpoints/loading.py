@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt._store.archive import Source
 from ckpt.checkpoints import formats
-from ckpt.checkpoints.index import IndexEntry
+from ckpt.checkpoints.index import IndexEntry, options_of
 from ckpt.checkpoints.places import opened
 from ckpt.errors import NotFoundError, UsageError
 
@@ -49,10 +49,15 @@ def header(which: Which, *, storage_options: Mapping[str, Any] | None = None) ->
 
 
 def _path(which: Which) -> str:
-    return which.checkpoint_path if isinstance(which, IndexEntry) else os.fspath(which)
+    if isinstance(which, IndexEntry):
+        return which.checkpoint_path
+    try:
+        return os.fspath(which)
+    except TypeError as err:
+        raise UsageError(f"{which!r} is neither an entry of an index nor a path.", hint="ckpt.checkpoints.load(index[0])") from err
 
 
 def _opened(which: Which, options: Mapping[str, Any] | None) -> closing[Source]:
     if options is None:
-        options = which.storage_options if isinstance(which, IndexEntry) else {}
+        options = options_of(which) if isinstance(which, IndexEntry) else {}
     return closing(opened(_path(which), options))

@@ -1,7 +1,7 @@
 """The package's own format: a `.ckpt` file with one record, whose manifest describes the values, and one stream for each value.
 
 The header is read without unpickling anything. Each value can be loaded alone, so what two values share is two things after loading; large
-arrays are mapped, not read.
+arrays are mapped, not read. Nothing large is in memory twice: arrays are written from where they are, long streams go through a file.
 """
 
 from __future__ import annotations
@@ -16,24 +16,23 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from json.encoder import encode_basestring_ascii as quote
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 from ckpt._model import codec
 from ckpt._model.describe import describe
 from ckpt._model.loading import Surroundings
 from ckpt._model.record import Json, Record, Value
 from ckpt._model.tags import Tags
-from ckpt._recording.wording import described_json, value_json
+from ckpt._recording.wording import named_json, value_json
 from ckpt._store import archive, trust
 from ckpt._store.files import host
 from ckpt._store.journal import Data, Line, part
 from ckpt._version import VERSION
+from ckpt.checkpoints.spilling import OpenSpill, Piece, Spilled
 from ckpt.checkpoints.warning import warn
 from ckpt.errors import StoreError, UntrustedError
 
 EVENT = "checkpoint"
-#: What the application has asked for is kept, however large.
-_LIMITS = codec.Limits(max_bytes=sys.maxsize)
 _compact = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -66,23 +65,35 @@ class _Encoded(NamedTuple):
 
     #: Its description, as JSON.
     described: str
-    stream: bytes
+    stream: Piece
+    #: Length and digest of the stream.
+    part: tuple[int, str]
     buffers: Sequence[memoryview]
     lost: str
 
 
 class CkptFile:
-    """Values of any type <-> a `.ckpt` file."""
+    """Values of any type <-> a `.ckpt` file. Long streams go where `open_spill` says."""
+
+    def __init__(self, open_spill: OpenSpill = Spilled) -> None:
+        # What the application has asked for is kept, however large.
+        self._limits = codec.Limits(max_bytes=sys.maxsize, open_spill=open_spill)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what signs: a handler goes to other processes, and they have a key."""
+        return {name: value for name, value in vars(self).items() if name != "_sign"}
 
     def encode(self, name: str, value: Any) -> _Encoded:
         """Return a value as a stream of its own; what cannot be kept of it becomes a placeholder."""
         root = [value]
-        encoded = codec.encode(root, [root], _LIMITS)
-        if root[0] is not value:
-            reason = root[0].ckpt_reason
-            return _Encoded(value_json(describe(value, name) | {"reason": reason}), encoded.stream, encoded.buffers, reason)
-        lost = next(iter(encoded.lost.values())) if encoded.lost else ""
-        return _Encoded(described_json(value, name), encoded.stream, encoded.buffers, lost)
+        encoded = codec.encode(root, [root], self._limits)
+        stream, sized = _stream(encoded)
+        if not encoded.lost:
+            return _Encoded(named_json(value, name), stream, sized, encoded.buffers, "")
+        # Of the value itself, which is a placeholder then, or of something in it.
+        reason = encoded.lost.get(id(value)) if root[0] is value else root[0].ckpt_reason
+        described = value_json(describe(value, name) | {"reason": reason})
+        return _Encoded(described, stream, sized, encoded.buffers, reason or next(iter(encoded.lost.values())))
 
     def freeze(self, encoded: _Encoded) -> _Encoded:
         """Return `encoded` with copies of its buffers, which are the program's memory."""
@@ -92,17 +103,17 @@ class CkptFile:
         """Return why something is only a placeholder."""
         return encoded.lost
 
-    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, _Encoded]) -> Sequence[Data]:
+    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, _Encoded]) -> Sequence[Piece]:
         """Return the bytes of a file, signed with the key of this user."""
-        values = list(encoded.values())
+        values = encoded.values()
         buffers = archive.named(view for value in values for view in value.buffers)
         manifest = f'{{"values":[{",".join([value.described for value in values])}]}}'.encode()
-        parts = [manifest, *[value.stream for value in values]]
+        parts = cast("list[Data]", [manifest, *[value.stream for value in values]])  # packing asks for their lengths alone
         # Put together by hand: a small checkpoint is to cost little more than its file.
         head = f'"event":"{EVENT}","id":"{os.urandom(8).hex()}","name":{quote(name)},"time":{time.time():.6f}'
         names = _compact([name for name, _ in buffers]) if buffers else "[]"
         counts = f'"counts":{[len(value.buffers) for value in values]},"buffers":{names}'
-        sizes = ",".join([f'[{length},"{digest}"]' for length, digest in map(part, parts)])
+        sizes = ",".join([f'[{length},"{digest}"]' for length, digest in (part(manifest), *[value.part for value in values])])
         raw = f'{{{head},"tags":{_compact(tags) if tags else "[]"},{_process()},"pid":{os.getpid()},{counts},"parts":[{sizes}]}}'.encode()
         return archive.pack([archive.Entry(raw, self._sign(raw), parts)], dict(buffers), self._sign)
 
@@ -161,6 +172,14 @@ def _values(record: Line) -> list[tuple[str, list[str]]]:
     with archive.sense(record.path):
         names, ends = record.body["buffers"], list(accumulate(record.body["counts"], initial=0))
         return [(value["name"], names[a:b]) for value, (a, b) in zip(_manifest(record)["values"], pairwise(ends), strict=True)]
+
+
+def _stream(encoded: codec.Encoded) -> tuple[Piece, tuple[int, str]]:
+    """Return what the codec made of a value, with length and digest."""
+    if encoded.spill is None:
+        return encoded.stream, part(encoded.stream)
+    spilled = cast("Spilled", encoded.spill)
+    return spilled, (len(spilled), spilled.digest())
 
 
 @cache

@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ckpt._model.interrupts import let_pass
 from ckpt._store.archive import File, Source
 from ckpt._store.journal import Data
-from ckpt._store.spill import TEMPORARY, publish, write_all
-from ckpt.errors import ExistsError, NotFoundError, StoreError
+from ckpt._store.spill import TEMPORARY, publish
+from ckpt.checkpoints.spilling import Piece, Spilled, write
+from ckpt.errors import ExistsError, NotFoundError, StoreError, UsageError
 
 OVERWRITE = ("replace", "error", "number")
 #: Pieces up to this size are put together before they are written, larger ones are not copied.
@@ -25,15 +27,18 @@ Options = Mapping[str, Any]
 class Place(Protocol):
     """A directory to write to."""
 
-    def put(self, key: str, extension: str, pieces: Sequence[Data], overwrite: str) -> str:
+    def put(self, key: str, extension: str, pieces: Sequence[Piece], overwrite: str) -> str:
         """Write a file under `key`, and return its path. Raises `ExistsError`, and `StoreError` when it cannot be written."""
+
+    def open_spill(self) -> Spilled:
+        """Return a file for a large stream on its way here. Raises `StoreError`."""
 
 
 def place(path: str | os.PathLike[str], options: Options) -> Place:
-    """Return what a path or an fsspec URL means; raise `UsageError` when the package for it is missing."""
-    text = os.fspath(path)
+    """Return what a path or an fsspec URL means; raise `UsageError` when the package for it is missing, or when it is empty."""
+    text = expanded(path)
     if not is_remote(text):
-        return Local(local(text))
+        return Local(os.path.abspath(text))
     from ckpt.checkpoints.remote import Remote
 
     return Remote(text, options)
@@ -44,21 +49,30 @@ def is_remote(path: str) -> bool:
     return re.match(r"(?!file://)[a-z][a-z0-9+.-]*(::|://)", path) is not None
 
 
-def local(path: str) -> str:
-    """Return an absolute path of this machine."""
-    return os.path.abspath(path.removeprefix("file://"))
+def expanded(path: str | os.PathLike[str]) -> str:
+    """Return a path as this machine's files have it, with a home directory for `~`; another fsspec URL is left as it is.
+
+    Raises `UsageError` for an empty one, which would mean the working directory.
+    """
+    text = os.fspath(path)
+    if not text:
+        raise UsageError("The path is empty.", hint='"." is the working directory')
+    return os.path.expanduser(text.removeprefix("file://"))
 
 
 def opened(path: str, options: Options) -> Source:
-    """Open a file for reading; raise `NotFoundError` when there is none."""
+    """Open a file for reading; raise `NotFoundError` when there is none, `StoreError` when it cannot be read."""
     try:
         if not is_remote(path):
-            return File(path.removeprefix("file://"))
+            return File(expanded(path))
         from ckpt.checkpoints.remote import RemoteFile
 
         return RemoteFile(path, options)
     except FileNotFoundError as err:
         raise NotFoundError(f"There is no file {path!r}.", hint=f"ckpt index {os.path.dirname(path) or '.'}") from err
+    except OSError as err:
+        let_pass(err)
+        raise StoreError(f"{path!r} cannot be read: {err.strerror or err}.") from err
 
 
 class Local:
@@ -69,7 +83,11 @@ class Local:
         #: The last number that was given to each path.
         self._numbers: dict[str, int] = {}
 
-    def put(self, key: str, extension: str, pieces: Sequence[Data], overwrite: str) -> str:
+    def open_spill(self) -> Spilled:
+        """Return a file for a large stream, on the same disk."""
+        return Spilled(self.root)
+
+    def put(self, key: str, extension: str, pieces: Sequence[Piece], overwrite: str) -> str:
         """Write a file under `key`; readable as the umask says."""
         stem = f"{self.root}/{key}"
         directory = stem[: stem.rindex("/")]
@@ -86,7 +104,8 @@ class Local:
         except ExistsError:
             raise
         except OSError as err:
-            raise StoreError(f"{stem + extension!r} cannot be written: {err.strerror}.") from err
+            let_pass(err)
+            raise StoreError(f"{stem + extension!r} cannot be written: {err.strerror or err}.") from err
 
     def _publish(self, temporary: str, stem: str, extension: str, overwrite: str) -> str:
         path = stem + extension
@@ -116,7 +135,7 @@ def last_number(names: Iterable[str], name: str, extension: str) -> int:
     return max((int(found[1]) for found in map(pattern.fullmatch, names) if found), default=1)
 
 
-def _write(path: str, pieces: Sequence[Data]) -> None:
+def _write(path: str, pieces: Sequence[Piece]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
         descriptor = os.open(path, flags, 0o666)
@@ -124,8 +143,7 @@ def _write(path: str, pieces: Sequence[Data]) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor = os.open(path, flags, 0o666)
     try:
-        for piece in _gathered(pieces):
-            write_all(descriptor, memoryview(piece))
+        write(descriptor, _gathered(pieces))
     except BaseException:
         os.unlink(path)
         raise
@@ -133,11 +151,11 @@ def _write(path: str, pieces: Sequence[Data]) -> None:
         os.close(descriptor)
 
 
-def _gathered(pieces: Sequence[Data]) -> Iterable[Data]:
+def _gathered(pieces: Sequence[Piece]) -> Iterable[Piece]:
     """Yield the same bytes in fewer pieces."""
     small: list[Data] = []
     for piece in pieces:
-        if len(piece) <= SMALL:
+        if not isinstance(piece, Spilled) and len(piece) <= SMALL:
             small.append(piece)
             continue
         yield b"".join(small)

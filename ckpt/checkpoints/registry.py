@@ -1,7 +1,8 @@
 """The names of checkpoints, and what was configured for them.
 
 A checkpoint rests until a rule reaches it: a name, or the beginning of one up to a dot, for which a handler was configured. Rules also hold
-for what is registered later. `resting` and `resting_under` say at once, as the names were called, that there is nothing to do.
+for what is registered later, and for the new name of what is deprecated; the latest one counts. `resting` and `resting_under` say at once,
+as the names were called, that there is nothing to do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
+from types import FunctionType
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from ckpt._model.tags import Tags
@@ -59,53 +61,59 @@ def deprecate(*names: str) -> None:
     old, new = (full_name(prefix, name) for name in names[-2:])
     with _state():
         if _current(new) == old:
-            raise UsageError(f"{new!r} is already replaced by {old!r}.")
+            raise UsageError(f"{new!r} cannot replace {old!r}: it is that name, or leads back to it.")
+        rule = next((rule for rule in reversed(_rules) if _is_under(old, rule)), None)
         _renamed[old] = new
         _handlers.pop(old, None)
-        waiting = _rules.pop(old, None)
-        _forget()
-        if waiting is not None:
-            _configure(new, waiting)
-    if waiting is not None:
+        _settle()
+    if rule is not None and _rules[rule] is not None and not _is_under(new, rule):
         _warn_renamed(old, new)
 
 
-def config(first: str | Iterable[str] | Handler, second: object, /, **options: Any) -> None:
+def config(first: str | Iterable[str] | Handler, second: object = None, third: object = None, /, **options: Any) -> None:
     """Switch checkpoints on: `config(names, path, **options)`, `config(names, handler)` or `config(handler, names)`.
 
-    `names` is one name, a list of names, or a prefix, which means all that are registered under it, now or later. `path` is a directory or
-    an fsspec URL, and `options` are those of `FileHandler`. Of several calls that mean the same checkpoint the last one counts.
+    `names` is one name, a list of names, or a prefix, which means all that are registered under it, now or later; or two parameters, a
+    prefix and names: `config("MyPackage", ["foo", "bar"], path)`. `path` is a directory or an fsspec URL, and `options` are those of
+    `FileHandler`. Of several calls that mean the same checkpoint the last one counts.
 
     A name under which nothing is registered yet takes effect when it is; that, and a deprecated name, is warned of.
     """
-    names, handler = (second, first) if is_handler(first) else (first, second)
+    given: tuple[object, object, object] = (first, None, second) if third is None else (first, second, third)
+    prefix, names, handler = (second, third, first) if is_handler(first) else given
     kept = _handler(handler, options)
-    if not isinstance(names, str | Iterable):
-        raise UsageError(f"Checkpoints are configured by name, not by {names!r}.", hint='checkpoints.config("MyPackage.foo", "./path")')
-    asked = full_names(names, None)
+    if not isinstance(prefix, str | Iterable):
+        raise UsageError(f"Checkpoints are configured by name, not by {prefix!r}.", hint=_hint(prefix))
+    asked = full_names(prefix, names)
+    if not asked:
+        raise UsageError("No checkpoint is named.", hint=_hint(asked))
     with _state():
-        current = {name: _current(name) for name in asked}
-        unknown = [name for name in current.values() if not _reached(name)]
-        for name in current.values():
+        renamed = {old: new for name in asked for old, new in _renamed_under(name)}
+        current = list(map(_current, asked))
+        unknown = [name for name in current if not _is_known(name)]
+        for name in current:
             _configure(name, kept)
-        known = list(_handlers)
-    for old, new in current.items():
-        if old != new:
-            _warn_renamed(old, new)
-    for name in unknown:
-        nearest = "".join(f" Did you mean {each!r}?" for each in difflib.get_close_matches(name, known, 1))
-        warn(f"No checkpoint {name!r} is registered yet; it is switched on when it is.{nearest}")
+        _settle()
+    for old, new in renamed.items():
+        _warn_renamed(old, new)
+    _warn_unknown(unknown, "is switched on")
 
 
 def disable(prefix: str | Iterable[str] | None = None, names: str | Iterable[str] | None = None, /) -> None:
-    """Switch checkpoints off: those of a name, a list of names or a prefix; all of them without."""
+    """Switch checkpoints off: those of a name, a list of names or a prefix; all of them without.
+
+    What is not registered stays off when it is; a name that nobody has registered or configured is warned of.
+    """
+    unknown = []
     with _state():
         if prefix is None:
             _rules.clear()
-            _handlers.update(dict.fromkeys(_handlers))
-            return
-        for name in full_names(prefix, names):
-            _configure(_current(name), None)
+        for name in map(_current, full_names(prefix, names) if prefix is not None else ()):
+            if not _is_known(name) and not any(_is_under(rule, name) for rule in _rules):
+                unknown.append(name)
+            _configure(name, None)
+        _settle()
+    _warn_unknown(unknown, "stays off")
 
 
 def available() -> list[str]:
@@ -158,33 +166,46 @@ def _renew_lock() -> None:
 
 
 def is_handler(given: object) -> TypeGuard[Handler]:
-    """Return whether something is a handler; quicker than to ask the protocol."""
-    return callable(getattr(given, "put", None))
+    """Return whether something is a handler; quicker than to ask the protocol. A class whose objects would be handlers is none."""
+    put = getattr(given, "put", None)
+    return callable(put) and not (isinstance(given, type) and isinstance(put, FunctionType))
 
 
 def _register(name: str) -> None:
     name = _current(name)
     if name not in _handlers:
-        _handlers[name] = next((handler for rule, handler in reversed(_rules.items()) if _is_under(name, rule)), None)
+        _handlers[name] = _configured(name)
 
 
 def _configure(name: str, handler: Handler | None) -> None:
-    """Let `handler` be that of `name` and of all under it; earlier rules for them are void."""
+    """Note that `handler` is that of `name` and of all under it; earlier rules for them are void."""
     for rule in [rule for rule in _rules if _is_under(rule, name)]:
         del _rules[rule]
     _rules[name] = handler
-    for reached in _reached(name):
-        _handlers[reached] = handler
-    _forget()
 
 
-def _forget() -> None:
+def _settle() -> None:
+    """Let every checkpoint have the handler that the rules say."""
+    for name in _handlers:
+        _handlers[name] = _configured(name)
     resting.clear()
     resting_under.clear()
 
 
-def _reached(name: str) -> list[str]:
-    return [known for known in _handlers if _is_under(known, name)]
+def _configured(name: str) -> Handler | None:
+    """Return the handler that the latest rule gives to a name, or to one that it had before."""
+    called = [name, *(old for old in _renamed if _current(old) == name)]
+    return next((handler for rule, handler in reversed(_rules.items()) if any(_is_under(each, rule) for each in called)), None)
+
+
+def _is_known(name: str) -> bool:
+    return any(_is_under(known, name) for known in _handlers) or any(_current(new) in _handlers for _, new in _renamed_under(name))
+
+
+def _renamed_under(name: str) -> list[tuple[str, str]]:
+    """Return the deprecated names that a name means, each with the new one, which the name does not mean anyway."""
+    found = [(old, _current(old)) for old in _renamed if _is_under(old, name)]
+    return [(old, new) for old, new in found if not _is_under(new, name)]
 
 
 def _is_under(name: str, rule: str) -> bool:
@@ -203,10 +224,23 @@ def _handler(given: object, options: dict[str, Any]) -> Handler:
 
         return FileHandler(given, **options)
     if not is_handler(given):
-        raise UsageError(f"{given!r} is neither a path nor a handler.", hint="a handler has a method put(name, tags, values)")
+        raise UsageError(f"{given!r} is neither a path nor a handler.", hint=_hint(given))
     if options:
         raise UsageError(f"A handler is given complete: {', '.join(options)} cannot be set here.")
     return given
+
+
+def _hint(given: object) -> str:
+    """Return what `config` would rather be given."""
+    if isinstance(given, type) and hasattr(given, "put"):
+        return f"a handler is an object: {given.__name__}(...)"
+    return 'checkpoints.config("MyPackage.foo", "./path"), or with a handler, which has a method put(name, tags, values)'
+
+
+def _warn_unknown(names: Iterable[str], becomes: str) -> None:
+    for name in names:
+        nearest = "".join(f" Did you mean {each!r}?" for each in difflib.get_close_matches(name, available(), 1))
+        warn(f"No checkpoint {name!r} is registered yet; it {becomes} when it is.{nearest}")
 
 
 def _warn_renamed(old: str, new: str) -> None:

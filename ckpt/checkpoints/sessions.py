@@ -28,7 +28,7 @@ class Session:
 
     `Session("MyPackage.foo")`, or `Session("MyPackage", "foo")`; with a list of names the block gets as many sessions. Values staged under
     different tags go into different files. A value that comes again takes the place of the earlier one. When the block raises nothing is
-    written, unless `commit_on_error`.
+    written, unless `commit_on_error`. What is staged is in memory until the session is gone.
     """
 
     def __init__(self, prefix: str | Iterable[str], names: str | Iterable[str] | None = None, /, *, commit_on_error: bool = False) -> None:
@@ -41,7 +41,10 @@ class Session:
         self._staged: dict[tuple[int, str], _Staged] = {}
 
     def checkpoint(self, data: Any = NOTHING, /, **values: Any) -> None:
-        """Stage data as `ckpt.checkpoints.checkpoint` would keep it, as it is now; nothing while the checkpoint is not switched on."""
+        """Stage data as `ckpt.checkpoints.checkpoint` would keep it; nothing while the checkpoint is not switched on.
+
+        It is kept as it is now; where the handler has no `stage`, as it is when the session commits.
+        """
         if not self.name:
             raise UsageError("A session of several names is one for each.", hint="with Session([...]) as (a, b): a.checkpoint(...)")
         check_form(data, values)
@@ -56,7 +59,10 @@ class Session:
         staged.is_written = False
 
     def commit(self) -> None:
-        """Write what was staged since: for each combination of tags one file, with all that was ever staged under it."""
+        """Write what was staged since: for each combination of tags one file, with all that was ever staged under it.
+
+        Where a file was written by an earlier commit, the handler does with it as with any other that is there.
+        """
         for session in self.sessions:
             session.commit()
         for staged in self._staged.values():

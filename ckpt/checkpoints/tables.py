@@ -9,7 +9,7 @@ from typing import Any
 from ckpt._model.describe import type_name
 from ckpt._model.tags import Tags
 from ckpt._store.archive import Source
-from ckpt._store.journal import Data
+from ckpt.checkpoints.spilling import SPILL_THRESHOLD, OpenSpill, Piece, Spilled
 from ckpt.errors import DamagedError, UsageError
 
 try:
@@ -25,8 +25,9 @@ NOTE = b"ckpt"
 class ParquetFile:
     """Tables and columns of pandas, polars, pyarrow, numpy and lists <-> a parquet file. `options` are those of `write_table`."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], open_spill: OpenSpill = Spilled) -> None:
         self._options = dict(options)
+        self._open_spill = open_spill
         try:
             self._written(pa.table({}))
         except (TypeError, ValueError, OSError, pa.ArrowException) as err:
@@ -51,7 +52,7 @@ class ParquetFile:
         copied = pa.ipc.open_stream(sink.getvalue()).read_all()
         return kind, copied if isinstance(held, pa.Table) else copied.column(0)
 
-    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, tuple[str, Any]]) -> Sequence[Data]:
+    def pieces(self, name: str, tags: Tags, encoded: Mapping[str, tuple[str, Any]]) -> Sequence[Piece]:
         """Return the bytes of a file; raise `UsageError` unless there is one table, or only columns of one length."""
         held = {each: value for each, (_, value) in encoded.items()}
         tables = [value for value in held.values() if isinstance(value, pa.Table)]
@@ -79,10 +80,11 @@ class ParquetFile:
             return {next(iter(kinds)): _TABLES[kind][1](table)}
         return {name: _COLUMNS[kind][1](table.column(name)) for name, kind in kinds.items() if only in {None, name}}
 
-    def _written(self, table: Any) -> memoryview:
-        sink = pa.BufferOutputStream()
+    def _written(self, table: Any) -> Piece:
+        """Return the bytes of a file; those of a large table are not in memory."""
+        sink = self._open_spill() if table.nbytes > SPILL_THRESHOLD else pa.BufferOutputStream()
         parquet.write_table(table, sink, **self._options)
-        return memoryview(sink.getvalue())
+        return sink if isinstance(sink, Spilled) else memoryview(sink.getvalue())
 
 
 def _kind(value: Any) -> tuple[str, Callable[[Any], Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Mapping
 
 from ckpt.errors import CkptWarning
 
@@ -14,3 +15,10 @@ def warn(text: str, category: type[Warning] = CkptWarning) -> None:
     while sys._getframe(level).f_globals.get("__name__", "").startswith(("ckpt.checkpoints", "functools")):
         level += 1
     warnings.warn(text, category, stacklevel=level + 1)
+
+
+def warn_of_losses(name: str, reasons: Mapping[str, str]) -> None:
+    """Warn of each value in the checkpoint `name` that was not kept as a whole, given why; an empty text for one that was."""
+    for value, reason in reasons.items():
+        if reason:
+            warn(f"Not all of {value!r} in the checkpoint {name!r} could be kept: {reason}")

@@ -6,6 +6,7 @@ file without them has no packages that lack an `__init__.py`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -27,6 +28,8 @@ from ckpt.errors import CkptError, DamagedError, NotFoundError, UsageError
 _TIME = (1980, 1, 1, 0, 0, 0)
 #: Text shrinks to 28 percent, with the default level to 23 percent, in half the time.
 _LEVEL = 1
+#: What a snapshot may hold unpacked: this much, and that many times its own size.
+_FREE, _RATIO = 64 << 20, 100
 #: Larger files are not read as a whole.
 _WHOLE = 16 << 20
 MAIN = "__main__.py"
@@ -58,6 +61,17 @@ def write(output: str, contents: Contents, *, is_program: bool = False, progress
         entries.update({item.name: item for item in contents.items})
         entries.update(texts)
         return _put_all(archive, dict(sorted(entries.items())), progress)
+
+
+def limit(size: int) -> int:
+    """Return how many bytes a snapshot of `size` bytes may unpack to without being asked for: more would be a bomb."""
+    return _FREE + _RATIO * size
+
+
+def name_of(file: IO[bytes]) -> str:
+    """Return a word that stands for the content of an open snapshot: `codebase_` and sixteen hexadecimal digits."""
+    file.seek(0)
+    return f"codebase_{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"  # type: ignore[arg-type]  # `IO` is all that it asks for
 
 
 def launcher(entry: str = "") -> bytes:
@@ -155,6 +169,8 @@ def _entry(name: str, *, is_executable: bool) -> zipfile.ZipInfo:
 class Overview:
     """What a zip file says of itself; `record` is empty when it is no snapshot of ours."""
 
+    #: The package that its modules lie in when it is one of several versions, by which a pickle names it.
+    name: str
     record: dict[str, Any]
     #: Name and size in bytes of each file, but the record.
     files: tuple[tuple[str, int], ...]
@@ -163,12 +179,12 @@ class Overview:
 def read(path: str) -> Overview:
     """Return what is in a zip file, without unpacking it. Raises `NotFoundError` and `DamagedError`."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             files = tuple((entry.filename, entry.file_size) for entry in entries if not entry.is_dir() and entry.filename != RECORD)
             record = next((entry for entry in entries if entry.filename == RECORD), None)
             found = {} if record is None or record.file_size > _WHOLE else json.loads(archive.read(record))
-            return Overview(record=found if isinstance(found, dict) else {}, files=files)
+            return Overview(name=name_of(file), record=found if isinstance(found, dict) else {}, files=files)
     except FileNotFoundError as err:
         raise NotFoundError(f"There is no snapshot {path!r}.") from err
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, RecursionError) as err:

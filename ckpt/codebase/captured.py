@@ -40,6 +40,7 @@ def from_capture(store: Store, name: str | None, output_zipname: Path) -> Report
         size=sum(len(texts[name]) for name in names),
         size_of_zip=os.path.getsize(output),
         commit=record["commit"],
+        notes=("a capture keeps source texts: data files that lay beside the code are not in it",),
     )
 
 

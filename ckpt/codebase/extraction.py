@@ -5,10 +5,10 @@ Nothing in a zip file is trusted before it is checked: no entry leaves its direc
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
+import pathlib
 import secrets
+import shlex
 import shutil
 import stat
 import time
@@ -19,16 +19,14 @@ from dataclasses import dataclass
 
 from ckpt._store.location import make_directories
 from ckpt.codebase import archive
-from ckpt.errors import CkptError, DamagedError, NotFoundError
+from ckpt.codebase.rules import why_not_path
+from ckpt.errors import CkptError, DamagedError, NotFoundError, UsageError
 
-#: What a snapshot may hold unpacked: this much, and that many times its own size.
-_FREE, _RATIO = 64 << 20, 100
 _MOST_FILES = 200_000
 #: What nobody has opened for so long, in seconds, goes when something else is unpacked.
 _UNUSED = 30 * 86400
-#: A launcher beside the unpacked files, for snapshots whose `__main__.py` is their own.
+#: A launcher beside the unpacked files.
 LAUNCHER = ".ckpt-launcher.py"
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +39,7 @@ class Unpacked:
 
     @property
     def name(self) -> str:
-        """A word that stands for the content: `codebase_` and sixteen hexadecimal digits."""
+        """The word that stands for its content."""
         return os.path.basename(self.directory)
 
 
@@ -52,16 +50,19 @@ def unpack(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Unp
     that leave its directory, links, two entries of one name, or more than `max_bytes` (64 MiB and a hundred times its own size).
     """
     path = os.path.expanduser(os.fspath(path))
+    if os.path.isdir(path):
+        raise UsageError(f"{path!r} is a folder, not a snapshot.", hint=f"ckpt snapshot create {shlex.quote(path)} -o codebase.zip")
+    cache = cache_directory()
     try:
         with open(path, "rb") as file, zipfile.ZipFile(file) as zipped:
             size = os.fstat(file.fileno()).st_size
-            entries = checked(zipped.infolist(), _FREE + _RATIO * size if max_bytes is None else max_bytes)
-            file.seek(0)
-            directory = os.path.join(cache_directory(), f"codebase_{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}")
+            entries = zipped.infolist()
+            _check(path, entries, archive.limit(size) if max_bytes is None else max_bytes)
+            directory = os.path.join(cache, archive.name_of(file))
             if _is_whole(directory, entries):
                 os.utime(directory)
             else:
-                _remove_unused(os.path.dirname(directory))
+                _remove_unused(cache)
                 _unpack_to(directory, zipped, entries)
     except FileNotFoundError as err:
         raise NotFoundError(f"There is no snapshot {path!r}.") from err
@@ -72,12 +73,23 @@ def unpack(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Unp
     return Unpacked(directory=directory, names=tuple(entry.filename for entry in entries if not entry.is_dir()))
 
 
-def checked(entries: Sequence[zipfile.ZipInfo], max_bytes: int) -> list[zipfile.ZipInfo]:
-    """Return the entries of a zip file that may be unpacked; raise `DamagedError` when one of them may not."""
+def launcher_in(directory: str) -> str:
+    """Return the path of a launcher in the directory of an unpacked snapshot, whose own `__main__.py` may be another program."""
+    path, text = os.path.join(directory, LAUNCHER), archive.launcher()
+    if not os.path.exists(path) or pathlib.Path(path).read_bytes() != text:  # that of an earlier ckpt
+        temporary = f"{path}.{secrets.token_hex(4)}"
+        pathlib.Path(temporary).write_bytes(text)
+        os.replace(temporary, path)
+    return path
+
+
+def _check(path: str, entries: Sequence[zipfile.ZipInfo], max_bytes: int) -> None:
+    """Raise `DamagedError` when the entries of a zip file must not be unpacked."""
     if len(entries) > _MOST_FILES:
-        raise DamagedError(f"It is refused: it has {len(entries):,} entries.")
+        raise DamagedError(f"{path!r} is refused: it has {len(entries):,} entries.")
     if (total := sum(entry.file_size for entry in entries)) > max_bytes:
-        raise DamagedError(f"It is refused: it would unpack to {total:,} bytes.", hint="max_bytes= allows more")
+        hint = f"--max-bytes {total}, in Python max_bytes={total}; where neither is to be had, unzip it: a folder is taken there"
+        raise DamagedError(f"{path!r} is refused: it would unpack to {total:,} bytes.", hint=hint)
     names: set[str] = set()
     for entry in entries:
         reason = _why_not(entry)
@@ -85,22 +97,29 @@ def checked(entries: Sequence[zipfile.ZipInfo], max_bytes: int) -> list[zipfile.
         if not reason and name in names:
             reason = "a second entry of that name"
         if reason:
-            raise DamagedError(f"The entry {entry.orig_filename!r} is refused: {reason}.")
+            raise DamagedError(f"{path!r} is refused for its entry {entry.orig_filename!r}: {reason}.")
         names.add(name)
-    _check_directories(entries)
-    return list(entries)
+    files = {entry.filename for entry in entries if not entry.is_dir()}
+    needed = {name.rstrip("/") for name in archive.directories([entry.filename for entry in entries])}
+    if clash := files & needed:
+        raise DamagedError(f"{path!r} is refused for its entry {min(clash)!r}: it is a file and a directory.")
 
 
 def cache_directory() -> str:
-    """Return this user's directory for unpacked snapshots, made for this user alone."""
+    """Return this user's directory for unpacked snapshots, made for this user alone. Raises `CkptError`."""
     from platformdirs import user_cache_dir
 
     path = user_cache_dir("ckpt", appauthor=False)
     if not os.path.isabs(path):  # there is no home
         path = _temporary()
     path = os.path.join(path, "codebases")
-    make_directories(path)
-    status = os.lstat(path)
+    try:
+        make_directories(path)
+        status = os.lstat(path)
+    except OSError as err:
+        raise CkptError(
+            f"{path!r}, where snapshots are unpacked, cannot be made: {err.strerror or err}.", hint="export XDG_CACHE_HOME=DIRECTORY"
+        ) from err
     if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022)):
         raise CkptError(f"{path!r} is not for this user alone.", hint=f"chmod 700 {path}")
     return path
@@ -113,26 +132,14 @@ def _temporary() -> str:
 
 
 def _why_not(entry: zipfile.ZipInfo) -> str:
-    name = entry.orig_filename
-    parts = name.removesuffix("/").split("/")
-    if name.startswith("/") or _UNSAFE.search(name):
-        return "no relative path"
-    if any(part in {"", ".", ".."} for part in parts):
-        return "it leads out of the snapshot"
+    if reason := why_not_path(entry.orig_filename):
+        return reason
     if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         return "it is compressed in an unusual way"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind and kind not in {stat.S_IFREG, stat.S_IFDIR}:
         return "a link" if kind == stat.S_IFLNK else "no regular file"
     return ""
-
-
-def _check_directories(entries: Sequence[zipfile.ZipInfo]) -> None:
-    """Raise `DamagedError` when a file stands where others need a directory."""
-    files = {entry.filename for entry in entries if not entry.is_dir()}
-    needed = {name.rstrip("/") for name in archive.directories([entry.filename for entry in entries])}
-    if clash := files & needed:
-        raise DamagedError(f"The entry {min(clash)!r} is refused: it is a file and a directory.")
 
 
 def _is_whole(directory: str, entries: Sequence[zipfile.ZipInfo]) -> bool:
@@ -154,8 +161,6 @@ def _unpack_to(directory: str, zipped: zipfile.ZipFile, entries: Sequence[zipfil
         for entry in entries:
             if not entry.is_dir():
                 _write(os.path.join(temporary, entry.filename), zipped, entry)
-        with open(os.path.join(temporary, LAUNCHER), "wb") as file:
-            file.write(archive.launcher())
         if os.path.lexists(directory) and not _is_whole(directory, entries):
             os.rename(directory, f"{temporary}.old")
         try:

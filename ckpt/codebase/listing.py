@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ckpt.codebase.gitignore import Pattern, is_ignored, parse
 from ckpt.codebase.rules import LeftOut, why_not_directory
@@ -27,25 +27,27 @@ class Listing:
     is_changed: bool | None = None
     #: The files that git does not track.
     untracked: frozenset[str] = frozenset()
+    #: What a person should know about how it was made.
+    note: str = ""
 
 
 def list_folder(folder: str) -> Listing:
     """Return the files of `folder`: tracked ones and those that git does not ignore; without git, by the `.gitignore` files in it."""
-    return _list_checkout(folder) or _walk(folder)
+    if not _is_in_checkout(folder):
+        return _walk(folder)
+    try:
+        return _list_checkout(folder) or _walk(folder)
+    except OSError as err:
+        return replace(_walk(folder), note=f"git cannot be started ({err.strerror}): no commit is recorded, and .gitignore files decide")
 
 
 def _list_checkout(folder: str) -> Listing | None:
-    """Return what git says; None where there is no git, or no checkout, or the folder as a whole is ignored."""
-    if not _is_in_checkout(folder):
-        return None
-    try:
-        running = [
-            _start(folder, "ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"),
-            _start(folder, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"),
-            _start(folder, "status", "-z", "--porcelain=v2", "--branch", "--untracked-files=no"),
-        ]
-    except OSError:
-        return None
+    """Return what git says; None where it says nothing, as of a folder that is ignored as a whole. Raises `OSError` where git is not."""
+    running = [
+        _start(folder, "ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"),
+        _start(folder, "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"),
+        _start(folder, "status", "-z", "--porcelain=v2", "--branch", "--untracked-files=no"),
+    ]
     listed, ignored, status = (process.communicate()[0].decode("utf-8", "surrogateescape") for process in running)
     if any(process.returncode for process in running) or "./" in ignored.split("\0"):
         return None
@@ -53,12 +55,34 @@ def _list_checkout(folder: str) -> Listing | None:
     lines = [line for line in status.split("\0") if line]
     found = Listing(
         files=tuple(sorted({path for _, path in tagged})),
-        left_out=tuple(LeftOut(path=path, reason="ignored by git") for path in sorted(ignored.split("\0")) if path),
+        left_out=tuple(_ignored(folder, ignored.split("\0"))),
         commit=next((line.split(" ")[2] for line in lines if line.startswith("# branch.oid ")), None),
         is_changed=any(not line.startswith("#") for line in lines),
         untracked=frozenset(path for tag, path in tagged if tag == "?"),
     )
     return _with_repositories_inside(folder, found)
+
+
+def _ignored(folder: str, paths: Iterable[str]) -> list[LeftOut]:
+    """Return what git ignores; of a directory only itself, with the reason why nothing in it would go in anyway, if there is one."""
+    reasons: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for path in sorted(filter(None, paths)):
+        for directory in _directories(path):
+            if directory not in reasons:
+                reasons[directory] = why_not_directory(os.path.join(folder, directory), os.path.basename(directory[:-1]))
+            if reasons[directory]:
+                found[directory] = reasons[directory]
+                break
+        else:
+            found[path] = reasons[path] = "ignored by git"
+    return [LeftOut(path=path, reason=reason) for path, reason in found.items()]
+
+
+def _directories(path: str) -> list[str]:
+    """Return the directories of `path`, from the top down, and itself when it is one; each has a slash at its end."""
+    parts = path.split("/")[:-1]
+    return [f"{'/'.join(parts[: number + 1])}/" for number in range(len(parts))]
 
 
 def _is_in_checkout(folder: str) -> bool:

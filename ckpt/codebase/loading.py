@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-import io
 import pickle
 import sys
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from os import PathLike
-from os.path import basename
 from types import FrameType, ModuleType
 from typing import Any, Self
 
 from ckpt.codebase.extraction import unpack
-from ckpt.codebase.names import Hidden, InFront, forget_files, owner, top_names
-from ckpt.codebase.version import InPlaceOf, Version
+from ckpt.codebase.plain import PlainVersion
+from ckpt.codebase.version import ClosedError, InPlaceOf, Version
 
 Path = str | PathLike[str]
 
@@ -28,26 +27,20 @@ class Codebase:
 
     def __init__(self, zip_name: Path, verbose: bool = False, *, max_bytes: int | None = None) -> None:
         self.zip_name = zip_name
-        unpacked = unpack(zip_name, max_bytes=max_bytes)
-        self._directory = unpacked.directory
-        owns = owner(unpacked.names)
-        self.valid_libraries = sorted(name for name in top_names(unpacked.names) if owns(name))
-        self._hidden: Hidden | None = Hidden(owns)
-        self._hidden.__enter__()
-        self._finder = InFront(self._directory, owns)
-        sys.path.insert(0, self._directory)
-        sys.meta_path.insert(0, self._finder)
+        self._version = PlainVersion(unpack(zip_name, max_bytes=max_bytes))
+        self._version.enter()
+
+    @property
+    def valid_libraries(self) -> list[str]:
+        """What can be imported from it."""
+        return self._version.libraries
 
     def close(self) -> None:
-        """Give back what was there before; a second time it does nothing. Objects from the snapshot go on working."""
-        if self._hidden is None:
-            return
-        hidden, self._hidden = self._hidden, None
-        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self._finder]
-        if self._directory in sys.path:
-            sys.path.remove(self._directory)
-        hidden.__exit__()
-        forget_files(self._directory)
+        """Give back what was there before; a second time it does nothing.
+
+        Objects from the snapshot go on working, and imports in its functions go on finding it.
+        """
+        self._version.close()
 
     def __enter__(self) -> Self:
         return self
@@ -55,17 +48,21 @@ class Codebase:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.zip_name}{'' if self._version.is_plain else ', closed'}>"
+
 
 class UniqueCodebase:
     """One of several versions of a codebase in this process: none sees the modules of another, and plain `import` sees none of them.
 
     Its modules, and objects of them, can be used together with those of other versions and with the program's own. What they pickle is
-    loaded by any process that has opened the same snapshot.
+    loaded by any process that has opened the same snapshot. Whoever opens the same content twice gets the same modules.
     """
 
     def __init__(self, zip_name: Path, verbose: bool = False, make_unique: bool = True, *, max_bytes: int | None = None) -> None:
         self.zip_name = zip_name
-        self._version = Version(unpack(zip_name, max_bytes=max_bytes))
+        self._is_closed = False
+        self._version = Version.shared(unpack(zip_name, max_bytes=max_bytes))
 
     @property
     def library_name(self) -> str:
@@ -78,8 +75,22 @@ class UniqueCodebase:
         return self._version.libraries
 
     def import_module(self, name: str) -> ModuleType:
-        """Return the module `name`, as `importlib.import_module` does."""
-        return self._version.import_module(name)
+        """Return the module `name`, as `importlib.import_module` does. Raises `ModuleNotFoundError`, and `ClosedError` after `close`."""
+        self._check_open(name)
+        try:
+            return self._version.import_module(name)
+        except ModuleNotFoundError as err:
+            if err.name is None or not f"{name}.".startswith(f"{err.name}."):
+                raise  # something else that the module imports
+            raise ModuleNotFoundError(f"No module named {name!r} in {self.zip_name}", name=name) from err
+
+    def in_place(self) -> AbstractContextManager[object]:
+        """Let plain imports anywhere in the process find this version, while what is returned is entered.
+
+        That is for libraries which import by a name: `torch.load`, `joblib.load`, `pandas.read_pickle`, configurations with class names.
+        """
+        self._check_open("in_place()")
+        return InPlaceOf(self._version)
 
     def import_(self, name: str, as_: str | None = None, *, _as: str | None = None) -> ModuleType:
         """Do `import name` or `import name as as_` where it is called, and return what was bound.
@@ -117,11 +128,17 @@ class UniqueCodebase:
         Both pickles made under this version's own package and those of the plain program (`src.model`) find their classes here. Loading
         a pickle runs code that its writer chose.
         """
-        return _Unpickler(data, self._version).load()
+        self._check_open("a pickle")
+        return self._version.view(pickle).loads(data)
 
     def close(self) -> None:
-        """Remove what this version has put into the interpreter; a second time it does nothing. Objects go on working, imports do not."""
-        self._version.close()
+        """Remove what this version has put into the interpreter; a second time it does nothing. Objects go on working, imports do not.
+
+        While it is open elsewhere in the process, it stays.
+        """
+        if not self._is_closed:
+            self._is_closed = True
+            self._version.close()
 
     def __enter__(self) -> Self:
         return self
@@ -130,7 +147,11 @@ class UniqueCodebase:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.zip_name} as {self.library_name}{'' if self._version.is_open else ', closed'}>"
+        return f"<{type(self).__name__} {self.zip_name} as {self.library_name}{', closed' if self._is_closed else ''}>"
+
+    def _check_open(self, what: str) -> None:
+        if self._is_closed:
+            raise ClosedError(f"{what!r} cannot be imported: {self.zip_name} is closed.", hint="import it before close()")
 
     def _attribute(self, name: str, thing: str) -> Any:
         module = self.import_module(name)
@@ -138,6 +159,8 @@ class UniqueCodebase:
             try:
                 return self.import_module(f"{name}.{thing}")
             except ModuleNotFoundError as err:
+                if err.name != f"{name}.{thing}":
+                    raise
                 raise ImportError(f"cannot import name {thing!r} from {name!r} in {self.zip_name}", name=name) from err
         return getattr(module, thing)
 
@@ -158,20 +181,6 @@ class PlainInside(UniqueCodebase):
             self._inside.__exit__()
             self._inside = None
         super().close()
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, version: Version) -> None:
-        super().__init__(io.BytesIO(data))
-        self._version = version
-
-    def find_class(self, module: str, name: str) -> Any:
-        top, _, rest = module.partition(".")
-        own = basename(self._version.directory)
-        plain = rest if top == own or top.startswith(f"{own}_") else module
-        if self._version.owns(plain):
-            module = self._version.import_module(plain).__name__
-        return super().find_class(module, name)
 
 
 def _bind(frame: FrameType, names: dict[str, Any]) -> None:

@@ -7,8 +7,7 @@ import linecache
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, all_suffixes
+from importlib.machinery import PathFinder, all_suffixes
 from types import ModuleType
 from typing import Self
 
@@ -31,6 +30,12 @@ def top_names(files: Sequence[str]) -> dict[str, bool]:
     return {name: is_regular for name, is_regular in found.items() if name not in {"__main__", "__init__"}}
 
 
+def beside_code(files: Sequence[str]) -> list[str]:
+    """Return which of these files a program may want to open: those that are no source, in directories that hold code."""
+    code = {name.partition("/")[0] for name in files if name.endswith(".py") and "/" in name}
+    return [name for name in files if not name.endswith(".py") and name.partition("/")[0] in code]
+
+
 def owner(files: Sequence[str]) -> Owns:
     """Return what says whether a name is imported from these files. A mere directory gives way to an installed module, as in Python."""
     tops = top_names(files)
@@ -41,31 +46,6 @@ def owner(files: Sequence[str]) -> Owns:
         return bool(is_regular) or (is_regular is False and not _is_installed(top))
 
     return lambda name: is_owned(name.partition(".")[0])
-
-
-class InFront(MetaPathFinder):
-    """Finds what a directory gives to `import`, before anything else does; of directories with code in them only its own."""
-
-    def __init__(self, directory: str, owns: Owns) -> None:
-        self._directory = directory
-        self._owns = owns
-
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return the spec of a module at the top."""
-        if path is not None or not self._owns(fullname):
-            return None
-        spec = PathFinder.find_spec(fullname, [self._directory])
-        if spec is not None and spec.loader is None:
-            # Python would put the parts of that name from all of `sys.path` together: yesterday's modules with today's.
-            spec.submodule_search_locations = _NamespacePath([os.path.join(self._directory, fullname)])
-        return spec
-
-
-class _NamespacePath(list[str]):
-    """Where the modules of a package without `__init__.py` lie; `importlib.resources` knows such a path by its text."""
-
-    def __repr__(self) -> str:
-        return f"_NamespacePath({super().__repr__()})"
 
 
 class Hidden:
@@ -80,8 +60,13 @@ class Hidden:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._taken()
+        self.give_back()
+
+    def give_back(self) -> dict[str, ModuleType]:
+        """Put back what was there before; return what was in its place."""
+        taken = self._taken()
         sys.modules.update(self._modules)
+        return taken
 
     def _taken(self) -> dict[str, ModuleType]:
         return {name: sys.modules.pop(name) for name in [name for name in sys.modules if self._owns(name)]}

@@ -22,12 +22,18 @@ _NEVER = {
     ".pyckpt": "captures",
     "__pycache__": "compiled code",
     ".ipynb_checkpoints": "copies that Jupyter makes",
+    ".aws": "it may hold secrets",
+    ".gnupg": "it may hold secrets",
+    ".kube": "it may hold secrets",
+    ".ssh": "it may hold secrets",
 }
 _SECRET = re.compile(
-    r"""\.env(?!\.(?:example|sample|template|dist)$)(?:\..+)? | \.envrc | [._]netrc | \.pypirc | \.pgpass | \.htpasswd | \.git-credentials
-    | id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)? | .+\.(?:pem|key|p12|pfx|jks|keystore|ppk|kdbx|gpg)""",
+    r"""\.env(?!\.(?:example|sample|template|dist)$)(?:\..+)? | .+\.env | \.envrc | [._]netrc | \.pypirc | \.pgpass | \.htpasswd
+    | \.git-credentials | id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)? | .+\.(?:pem|key|p12|pfx|jks|keystore|ppk|kdbx|gpg) | kubeconfig
+    | (?:credentials?|secrets?|client_secret.*)(?:\.(?:json|toml|ya?ml|ini|cfg|csv))? | service[_-]account.*\.json""",
     re.VERBOSE | re.IGNORECASE,
 )
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
 _COMPILED = (".pyc", ".pyo")
 _ARCHIVES = (".zip", ".pyz")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -62,7 +68,7 @@ def parse_size(size: float | str | None) -> int | None:
         return None if size is None else int(size)
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?)b?", size.strip().lower(), re.ASCII)
     if match is None:
-        raise UsageError(f"{size!r} is no size.", hint="a number and K, M or G: ignore_larger_than='1M'")
+        raise UsageError(f"{size!r} is no size.", hint="a number and K, M or G: 1M")
     return int(float(match[1]) * _UNITS[match[2]])
 
 
@@ -78,11 +84,20 @@ def why_not_directory(path: str, name: str) -> str:
 def why_not_name(name: str) -> str:
     """Return why a file of that name stays out of a snapshot; an empty text when it may go in."""
     if _SECRET.fullmatch(name):
-        return "it may hold a secret; name it in extra_files to take it"
+        return "it may hold a secret; it is taken only when it is named"
     if name.endswith(_COMPILED):
         return "compiled code"
+    return ""
+
+
+def why_not_path(path: str) -> str:
+    """Return why nothing is unpacked from a snapshot under this path; an empty text for one that means the same everywhere."""
+    if path.startswith("/") or _UNSAFE.search(path):
+        return "no relative path on every system"
+    if any(part in {"", ".", ".."} for part in path.removesuffix("/").split("/")):
+        return "it leads out of the snapshot"
     try:
-        name.encode()
+        path.encode()
     except UnicodeEncodeError:
         return "its name is no text"
     return ""
@@ -92,9 +107,9 @@ def why_not_pattern(path: str, patterns: Iterable[str]) -> str:
     """Return which of the caller's patterns leaves out the file or directory at `path`, relative to the top."""
     name = path.rpartition("/")[2]
     for pattern in patterns:
-        wanted = pattern.strip("/")
+        wanted = pattern.removeprefix("./").strip("/")
         if fnmatch.fnmatch(path if "/" in wanted else name, wanted):
-            return f"ignore_patterns: {pattern}"
+            return f"the pattern {pattern}"
     return ""
 
 
@@ -104,9 +119,9 @@ def why_not_file(path: str, status: os.stat_result, rules: Rules) -> str:
         return "no regular file"
     limit = rules.ignore_larger_than
     if limit is not None and status.st_size > limit:
-        return f"larger than {limit:,} bytes: {status.st_size:,}"
+        return f"larger than {limit:,} bytes"
     if rules.py_only and not path.endswith(".py"):
-        return "py_only"
+        return "no .py file"
     return "a snapshot itself" if path.endswith(_ARCHIVES) and is_snapshot(path) else ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ from ckpt.codebase.rules import Ignore
 from ckpt.codebase.snapshot import Path, Report, checkpoint
 from ckpt.errors import CkptError, NotFoundError, UsageError
 
+#: `entity/project/run_id`, of which wandb knows the first parts by itself, or as the address of a run has it.
+_PATH = re.compile(r"/?(?!\.)[\w.-]+(?:/(?!\.)[\w.-]+){0,3}")
 #: The name of a snapshot among the files of a run.
 FILE = "codebase.zip"
 
@@ -120,10 +123,12 @@ def _wandb() -> Any:
 
 
 def _run(path: str, api: Any) -> Any:
-    """Return a run by its path. Raises `CkptError` for one that is not there or cannot be asked for."""
-    api = _wandb().Api() if api is None else api
+    """Return a run by its path. Raises `UsageError` for what is no path of a run, `CkptError` for one that cannot be asked for."""
+    if not _PATH.fullmatch(path):
+        raise UsageError(f"{path!r} is no run of Weights & Biases.", hint="entity/project/run_id")
+    wandb = _wandb()
     try:
-        return api.run(path)
+        return (wandb.Api() if api is None else api).run(path)
     except Exception as err:  # wandb's own, and those of what it is built on
         raise CkptError(f"The run {path!r} cannot be read: {err}.", hint="wandb login") from err
 

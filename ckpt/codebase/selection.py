@@ -50,6 +50,8 @@ class Selection:
     #: Of the main folder's checkout; `is_dirty` when the snapshot holds anything that the commit does not.
     commit: str | None = None
     is_dirty: bool | None = None
+    #: What a person should know, one line each.
+    notes: list[str] = field(default_factory=list)
 
     def take(self, given: Given) -> Selection:
         """Take what the caller gave, in order of precedence. Raises `UsageError` for what is not there."""
@@ -67,8 +69,9 @@ class Selection:
 
     def _take_main(self, folder: str) -> None:
         if not os.path.isdir(folder):
-            raise UsageError(f"{folder!r} is no directory.", hint="checkpoint takes a directory; a single file goes in extra_files")
+            raise UsageError(f"{folder!r} is no directory.", hint="a snapshot is of a folder; a single file is an extra file")
         listing = list_folder(folder)
+        self.notes += [listing.note] if listing.note else []
         taken = self._take_folder(folder, "", listing)
         self.commit = listing.commit if listing.commit != "(initial)" else None
         if listing.is_changed is not None:
@@ -76,17 +79,23 @@ class Selection:
 
     def _take_library(self, path: str) -> None:
         name = os.path.basename(path)
-        if os.path.isdir(path):
+        module = f"{name}.py" if os.path.isdir(path) else f"{name.removesuffix('.py')}/__init__.py"
+        if module in self.items:  # the other form of a module of this name, from an earlier source
+            self.left_out.append(LeftOut(path=f"{name}/" if os.path.isdir(path) else name, reason=self._taken(module)))
+        elif os.path.isdir(path):
             self._take_folder(path, f"{name}/", list_folder(path))
         else:
             self._take_file(path, name)
 
     def _take_named(self, path: str) -> None:
         """Take a file whatever the rules say; of a directory what they let through, since none of its files was named."""
+        name = os.path.basename(path)
         if os.path.isdir(path):
             self._take_library(path)
+        elif reason := rules.why_not_path(name):
+            self.left_out.append(LeftOut(path=name, reason=reason))
         else:
-            self._add(os.path.basename(path), path, os.stat(path))
+            self._add(name, path, os.stat(path))
 
     def _take_folder(self, folder: str, prefix: str, listing: Listing) -> list[str]:
         """Take the files of a listing that the rules let through; return their paths."""
@@ -103,7 +112,7 @@ class Selection:
 
     def _take_file(self, path: str, name: str, folder: str = "") -> bool:
         """Take one file unless a rule is against it; return whether it was taken."""
-        reason = rules.why_not_name(os.path.basename(path)) or _why_not_link(path, folder)
+        reason = rules.why_not_path(name) or rules.why_not_name(os.path.basename(path)) or _why_not_link(path, folder)
         status = None if reason else _status(path)
         if not reason:
             reason = rules.why_not_file(path, status, self.rules) if status else "it is not there"
@@ -112,12 +121,15 @@ class Selection:
         if not reason and name in self.items:
             if self.items[name].path == path:
                 return False  # it was named
-            reason = f"{self.items[name].path}{_TAKEN}"
+            reason = self._taken(name)
         if reason or status is None:
             self.left_out.append(LeftOut(path=name, reason=reason))
             return False
         self._add(name, path, status)
         return True
+
+    def _taken(self, name: str) -> str:
+        return f"{self.items[name].path}{_TAKEN}"
 
     def _add(self, name: str, path: str, status: os.stat_result) -> None:
         item = Item(name=name, path=path, size=status.st_size, is_executable=bool(status.st_mode & stat.S_IXUSR))
@@ -199,7 +211,7 @@ def _why_not_link(path: str, folder: str) -> str:
 def _libraries(folder: str) -> Iterator[str]:
     """Yield the modules and packages in a directory of the search path."""
     if not os.path.isdir(folder):
-        raise UsageError(f"{folder!r} is no directory.", hint="extra_pythonpath takes directories in which libraries lie")
+        raise UsageError(f"{folder!r} is no directory.", hint="name a directory in which libraries lie")
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name.endswith(".py") or (entry.is_dir() and _has_code(entry.path)):
             yield entry.path

@@ -32,12 +32,14 @@ class Report:
     size_of_zip: int
     commit: str | None = None
     is_dirty: bool | None = None
+    #: What a person should know before using it, one line each.
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.path}: {len(self.files)} files, {self.size:,} bytes, {self.size_of_zip:,} bytes as a zip file"]
         if self.commit:
             lines.append(f"commit {self.commit}{', with changes' if self.is_dirty else ''}")
-        return "\n".join([*lines, *(f"left out: {line}" for line in summary(self.left_out))])
+        return "\n".join([*lines, *(f"left out: {line}" for line in summary(self.left_out)), *(f"note: {note}" for note in self.notes)])
 
     __repr__ = __str__
 
@@ -86,7 +88,7 @@ def checkpoint(  # noqa: PLR0913, PLR0917 - the parameters of codesave, under th
         verbose: Log the report.
         progress: Called with the bytes that are in and all bytes.
 
-    Raises `UsageError` for a folder that is not there, and for a place that cannot be written to.
+    Raises `UsageError` for a folder that is not there, when no file of it goes in, and for a place that cannot be written to.
     """
     if output_zipname is None:
         raise UsageError("A snapshot needs a file to go to.", hint="checkpoint('codebase/', output_zipname='codebase.zip')")
@@ -136,6 +138,9 @@ def libraries_of(names: Iterable[str]) -> list[str]:
 
 def _write(selection: Selection, output: str, launcher: str | None, progress: Progress | None) -> Report:
     items = dict(selection.items)
+    if not items:
+        why = summary(selection.left_out)
+        raise UsageError("There is no file to put into a snapshot.", hint=f"left out: {why[0]}" if why else "")
     texts = {}
     if launcher is not None or MAIN not in items:
         texts[MAIN] = _main(launcher, items) if launcher is not None else archive.launcher()
@@ -152,14 +157,20 @@ def _write(selection: Selection, output: str, launcher: str | None, progress: Pr
 
 
 def _report(output: str, taken: list[Item], left_out: list[LeftOut], selection: Selection) -> Report:
+    size, size_of_zip = sum(item.size for item in taken), os.path.getsize(output)
+    notes = list(selection.notes)
+    if size > archive.limit(size_of_zip):
+        allowed = f"--max-bytes {size + size_of_zip}, or in Python max_bytes={size + size_of_zip}"
+        notes.append(f"it unpacks to more than a hundred times its size, which is refused as a bomb: opening it takes {allowed}")
     return Report(
         path=output,
         files=tuple(sorted(item.name for item in taken)),
         left_out=tuple(sorted(set(left_out))),
-        size=sum(item.size for item in taken),
-        size_of_zip=os.path.getsize(output),
+        size=size,
+        size_of_zip=size_of_zip,
         commit=selection.commit,
         is_dirty=selection.is_dirty,
+        notes=tuple(notes),
     )
 
 

@@ -4,12 +4,15 @@ All modules of a version lie under a package that only it has, `codebase_<digest
 stand in `sys.modules` like any module, where pickle, dataclasses, `inspect` and debuggers look for them. The code itself says `import src`
 still: it runs with builtins of its own, whose `__import__` looks in the version first. That is asked each time an import statement runs,
 in functions that are called later too. Nothing that other code can see is patched.
+
+Who opens the same content twice has one version, and its classes once: `isinstance` holds, and what is pickled is loaded anywhere.
 """
 
 from __future__ import annotations
 
 import builtins
 import importlib
+import importlib.util
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -23,7 +26,9 @@ from ckpt.codebase.names import Hidden, forget_files, owner, top_names
 from ckpt.codebase.views import VIEWED, View
 from ckpt.errors import CkptError
 
-_naming = threading.Lock()
+#: The versions that are open, by their names.
+_open: dict[str, Version] = {}
+_sharing = threading.Lock()
 
 
 class ClosedError(CkptError, ImportError):
@@ -31,36 +36,89 @@ class ClosedError(CkptError, ImportError):
 
 
 class Version:
-    """The modules of an unpacked snapshot. `name` is the package they lie in."""
+    """The modules of an unpacked snapshot. `name` is the package they lie in, `content` what the names of all such packages begin with."""
 
-    def __init__(self, unpacked: Unpacked) -> None:
+    def __init__(self, unpacked: Unpacked, name: str = "") -> None:
+        self.content, self.name = unpacked.name, name or unpacked.name
         self.directory = unpacked.directory
         self.owns = owner(unpacked.names)
         self.libraries = sorted(name for name in top_names(unpacked.names) if self.owns(name))
-        self.is_open = True
-        self._builtins = vars(builtins) | {"__import__": self._import}
+        #: What the builtin names are to its code.
+        self.builtins: dict[str, object] = {}
+        self.is_open = False
+        self._users = 0
         self._finder = _Finder(self)
-        with _naming:
-            self.name = _free_name(unpacked.name)
-            sys.modules[self.name] = self._package()
-            sys.meta_path.insert(0, self._finder)
+        self._views: dict[str, View] = {}
 
-    def import_module(self, name: str) -> ModuleType:
-        """Return a module of this version. Raises `ClosedError` when it is closed, `ModuleNotFoundError` when there is none."""
-        self._check_open(name)
-        return importlib.import_module(f"{self.name}.{name}")
+    @classmethod
+    def shared(cls, unpacked: Unpacked) -> Version:
+        """Return the version of this content; opened now, if it is not open. To be closed as often as it was asked for."""
+        with _sharing:
+            version = _open.get(unpacked.name)
+            if version is None:
+                version = _open[unpacked.name] = cls(unpacked)
+                version.enter()
+            version._users += 1
+            return version
 
-    def prepare(self, module: ModuleType) -> None:
-        """Let the code of a module that is about to run import from this version."""
-        vars(module)["__builtins__"] = self._builtins
+    def enter(self) -> None:
+        """Let its modules be imported from its package."""
+        sys.modules[self.name] = self._package()
+        sys.meta_path.insert(0, self._finder)
+        self.is_open = True
 
     def close(self) -> None:
-        """Remove all that this version has put into the interpreter. Its objects go on working; imports in its code raise `ClosedError`."""
+        """Let go of a shared version; the last who does removes all that it has put into the interpreter.
+
+        Its objects go on working; imports in its code raise `ClosedError`.
+        """
+        with _sharing:
+            self._users -= 1
+            if self._users:
+                return
+            del _open[self.name]
         self.is_open = False
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self._finder]
         for name in [name for name in sys.modules if name.partition(".")[0] == self.name]:
             del sys.modules[name]
         forget_files(self.directory)
+
+    def import_module(self, name: str) -> ModuleType:
+        """Return a module of this version. Raises `ClosedError` when it is closed, `ModuleNotFoundError` when there is none."""
+        try:
+            return importlib.import_module(self.place(name))
+        except ModuleNotFoundError as err:
+            self._say_plainly(err)
+            raise
+
+    def prepare(self, module: ModuleType) -> None:
+        """Let the code of a module that is about to run import from this version."""
+        # What the program has put among the builtins meanwhile counts, as anywhere.
+        self.builtins.update(vars(builtins) | {"__import__": self._import})
+        vars(module)["__builtins__"] = self.builtins
+
+    def place(self, name: str) -> str:
+        """Return where a module of this version stands in `sys.modules`. Raises `ClosedError`."""
+        self.make_sure(name)
+        return f"{self.name}.{name}"
+
+    def make_sure(self, name: str) -> None:
+        """Raise `ClosedError` when nothing can be imported any more."""
+        if not self.is_open:
+            raise ClosedError(f"{name!r} cannot be imported: {self.name} is closed.", hint="import it before close()")
+
+    def resolved(self, name: str) -> str:
+        """Return the name under which what this version's code means by `name` stands in `sys.modules`."""
+        top, _, rest = name.partition(".")
+        plain = rest if top == self.content or top.startswith(f"{self.content}_") else name
+        return self.place(plain) if self.owns(plain.partition(":")[0]) else name
+
+    def view(self, module: ModuleType) -> View:
+        """Return a module of the standard library as the code of this version sees it."""
+        name = module.__name__
+        if name not in self._views:
+            self._views[name] = View(module, self)
+        return self._views[name]
 
     def _package(self) -> ModuleType:
         package = ModuleType(self.name, f"The snapshot in {self.directory}.")
@@ -78,19 +136,25 @@ class Version:
     ) -> ModuleType:
         """Do what an import statement in the code of this version asks for."""
         top, names = name.partition(".")[0], fromlist or ()
-        if level or not self.owns(top):
-            found = builtins.__import__(name, globals, locals, names, level)
-            return View(found, self._resolved) if top in VIEWED and not level else found
-        self._check_open(name)
-        found = builtins.__import__(f"{self.name}.{name}", globals, locals, names, 0)
-        return found if names else sys.modules[f"{self.name}.{top}"]
+        if not level and not self.owns(top):
+            found = builtins.__import__(name, globals, locals, names)
+            return self.view(found) if top in VIEWED and found.__name__ in VIEWED else found
+        try:
+            if level:
+                self.make_sure(f"{'.' * level}{name}")
+                return builtins.__import__(name, globals, locals, names, level)
+            found = builtins.__import__(self.place(name), globals, locals, names)
+        except ModuleNotFoundError as err:
+            self._say_plainly(err)
+            raise
+        return found if names else sys.modules[self.place(top)]
 
-    def _resolved(self, name: str) -> str:
-        return f"{self.name}.{name}" if self.owns(name.partition(":")[0]) else name
-
-    def _check_open(self, name: str) -> None:
-        if not self.is_open:
-            raise ClosedError(f"{name!r} cannot be imported: {self.name} is closed.", hint="import it before close()")
+    def _say_plainly(self, error: ModuleNotFoundError) -> None:
+        """Name a module that is missing as the code does."""
+        prefix = f"{self.name}."
+        if error.name is not None and error.name.startswith(prefix):
+            error.name, error.msg = error.name.removeprefix(prefix), str(error).replace(prefix, "")
+            error.args = (error.msg,)
 
 
 class InPlaceOf(MetaPathFinder, Loader):
@@ -110,8 +174,10 @@ class InPlaceOf(MetaPathFinder, Loader):
         self._hidden.__exit__()
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Claim what is the version's."""
-        return ModuleSpec(fullname, self) if self._version.owns(fullname) else None
+        """Claim what the version has."""
+        version = self._version
+        is_there = version.owns(fullname) and importlib.util.find_spec(version.place(fullname)) is not None
+        return ModuleSpec(fullname, self) if is_there else None
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the version's module where the import system takes it from."""
@@ -127,10 +193,14 @@ class _Finder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname.partition(".")[0] != self._version.name or path is None:
             return None
-        spec = PathFinder.find_spec(fullname, path)
-        if spec is not None and type(spec.loader) is SourceFileLoader:
-            spec.loader = _VersionLoader(fullname, spec.loader.path, self._version)
-        return spec
+        return loaded_in(self._version, PathFinder.find_spec(fullname, path))
+
+
+def loaded_in(version: Version, spec: ModuleSpec | None) -> ModuleSpec | None:
+    """Return `spec`, its source to be loaded so that imports in it look in `version` first."""
+    if spec is not None and type(spec.loader) is SourceFileLoader:
+        spec.loader = _VersionLoader(spec.name, spec.loader.path, version)
+    return spec
 
 
 class _VersionLoader(SourceFileLoader):
@@ -143,12 +213,3 @@ class _VersionLoader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         self._version.prepare(module)
         super().exec_module(module)
-
-
-def _free_name(name: str) -> str:
-    """Return `name`, or with a number when the same snapshot is open already."""
-    number, free = 1, name
-    while free in sys.modules:
-        number += 1
-        free = f"{name}_{number}"
-    return free

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from ckpt.pipeline.config import Config
 from ckpt.pipeline.drawing import Graph
+from ckpt.pipeline.graphs import Pipeline
 from ckpt.pipeline.planning import Plan, Step
-from ckpt.pipeline.stages import Pipeline, Stage
+from ckpt.pipeline.stages import Stage
 
 __all__ = ["Config", "Graph", "Pipeline", "Plan", "Stage", "Step"]

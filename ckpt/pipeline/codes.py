@@ -1,8 +1,9 @@
 """What the code of a function is, and which names it goes to.
 
-The code is its syntax tree, so that comments, blank lines, moves and decorators do not count. The tree is that of the source only where the
-source, compiled, gives the very code that runs: a file may have been edited since it was imported. Elsewhere (a lambda, a prompt, `exec`,
-rewritten tests) the bytecode, without its lines, stands for it. Names are read from the bytecode, where it is plain which are global.
+The code is its syntax tree, so that comments, blank lines and moves do not count; its decorators are told apart from it. The tree is that
+of the source only where the source, compiled, gives the very code that runs: a file may have been edited since it was imported. Elsewhere
+(a lambda, a prompt, `exec`, rewritten tests) the bytecode, without its lines, stands for it. Names are read from the bytecode, where it is
+plain which are global.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Code:
     imports: frozenset[tuple[int, str, tuple[str, ...]]]
     #: The names outside of it that it sets.
     writes: frozenset[str]
+    #: Its decorators: each with the name that it begins with, and its syntax tree.
+    decorators: tuple[tuple[Chain, str], ...]
 
 
 #: By `id()`: code objects are equal when their trees are not, in annotations and defaults.
@@ -48,12 +51,14 @@ def read(code: CodeType) -> Code:
     held = _known.get(id(code))
     if held is None:
         nested = list(_nested(code))
-        text = _tree(code) or repr(_bytecode(code)).encode("utf-8", "surrogatepass")
+        node = _tree(code)
+        text = _text(node) if node is not None else repr(_bytecode(code))
         found = Code(
-            digest=hashlib.sha256(text).hexdigest()[:32],
+            digest=hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32],
             reads=frozenset(chain for each in nested for chain in _reads(each)),
             imports=frozenset(imported for each in nested for imported in _imports(each)),
             writes=frozenset(one.argval for each in nested for one in dis.get_instructions(each) if one.opname in _STORED),
+            decorators=tuple((_chain(each), ast.dump(each)) for each in node.decorator_list) if node is not None else (),
         )
         held = _known[id(code)] = (code, found)
     return held[1]
@@ -73,19 +78,30 @@ _sources = Sources()
 _texts: dict[str, _Text] = {}
 
 
-def _tree(code: CodeType) -> bytes:
-    """Return the syntax tree that `code` was compiled from, as text; nothing where that is not certain."""
+def _tree(code: CodeType) -> Function | None:
+    """Return the syntax tree that `code` was compiled from; None where that is not certain."""
     data = _sources.text_of(code.co_filename)
     if data is None or code.co_name == "<lambda>":
-        return b""
+        return None
     known = _texts.get(code.co_filename)
     if known is None or known.data != data:
         known = _texts[code.co_filename] = _parsed(data)
-    node = known.functions.get((code.co_name, code.co_firstlineno))
-    if node is None or code not in known.codes:
-        return b""
+    return known.functions.get((code.co_name, code.co_firstlineno)) if code in known.codes else None
+
+
+def _text(node: Function) -> str:
     fields = {**dict(ast.iter_fields(node)), "decorator_list": []}
-    return ast.dump(type(node)(**fields), annotate_fields=False).encode("utf-8", "surrogatepass")
+    return ast.dump(type(node)(**fields), annotate_fields=False)
+
+
+def _chain(decorator: ast.expr) -> Chain:
+    """Return the name that a decorator is called by: `helpers.scaled(2)` by ("helpers", "scaled"); nothing for other expressions."""
+    names: list[str] = []
+    node = decorator.func if isinstance(decorator, ast.Call) else decorator
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return (node.id, *reversed(names)) if isinstance(node, ast.Name) else ()
 
 
 def _parsed(data: bytes) -> _Text:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from ckpt.errors import UsageError
-from ckpt.pipeline.stages import SERIALIZERS, Pipeline, Stage
+from ckpt.pipeline.graphs import Pipeline
+from ckpt.pipeline.stages import SERIALIZERS, Stage
 
 KEYS = ("code", "name")
 
@@ -28,6 +30,7 @@ class Config:
         wait: for how many seconds to wait for a result that another process is computing, before computing it here.
         progress: whether to say on standard error what happens; None: a table on a terminal, lines elsewhere; True: lines.
         storage_options: what the file system of an fsspec URL is to be given.
+        secret: signs the results in place of this user's key: whoever has it can use the others' results, and have theirs used.
     """
 
     load: bool | Sequence[Stage | str] = False
@@ -39,19 +42,18 @@ class Config:
     wait: float = 3600.0
     progress: bool | None = None
     storage_options: Mapping[str, Any] = field(default_factory=dict)
+    secret: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("load", "store"):
             _check_choice(name, getattr(self, name))
+        _check_rest(self)
         if self.key not in KEYS:
             raise UsageError(f"key is 'code' or 'name', not {self.key!r}.")
         if self.serializer is not None and self.serializer not in SERIALIZERS:
             raise UsageError(f"serializer is 'json' or 'pickle', not {self.serializer!r}.")
         if self.executor is not None and not callable(getattr(self.executor, "submit", None)):
             raise UsageError(f"executor is a concurrent.futures.Executor, not {self.executor!r}.", hint="for Dask: client.get_executor()")
-        place: object = self.dir
-        if place is not None and not isinstance(place, str | os.PathLike):
-            raise UsageError(f"dir is a path or a URL, not {place!r}.")
 
     def should_load(self, stage: Stage) -> bool:
         """Whether a stored result of `stage` may take the place of running it."""
@@ -62,14 +64,58 @@ class Config:
         return _is_chosen(stage, self.store)
 
     def get_checkpoint_path(self, stage: Stage | Pipeline) -> str:
-        """Return where the result of a pipeline lies, or that of a stage without inputs; with `key="name"`, that of any stage."""
+        """Return where the result of a pipeline lies, or that of a stage without inputs; with `key="name"`, that of any stage.
+
+        Raises `UsageError` for one that cannot be stored.
+        """
         from ckpt.pipeline.keys import slots
         from ckpt.pipeline.places import place_of
 
-        node = stage if isinstance(stage, Pipeline) else Pipeline(stage)
         if self.key == "name":
-            return place_of(self).path_of(node.stage.capture_name)
-        return place_of(self).path_of(slots(node, self)[node].file)
+            return place_of(self).path_of((stage.stage if isinstance(stage, Pipeline) else stage).capture_name)
+        node = stage if isinstance(stage, Pipeline) else Pipeline(stage)
+        slot = slots(node, self)[node]
+        if not slot.key:
+            raise UsageError(f"The result of {slot.stage!r} is not stored: {slot.file}.", hint='Config(key="name")')
+        return place_of(self).path_of(slot.file)
+
+
+def checked(sink: Pipeline, config: object) -> Config | None:
+    """Return what `sink` was called with. Raises `UsageError` for something else than a Config, and for names of no stage of `sink`."""
+    if config is None:
+        return None
+    if not isinstance(config, Config):
+        raise UsageError(f"A pipeline is called with a Config, not with {config!r}.", hint="pipeline(Config(load=True))")
+    for name in ("load", "store"):
+        listed = getattr(config, name)
+        if not isinstance(listed, bool):
+            _check_names(name, [each for each in listed if isinstance(each, str)], sink)
+    return config
+
+
+def _check_names(listed_in: str, names: Sequence[str], sink: Pipeline) -> None:
+    known = {node.stage.name for node in sink.nodes()}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0) or sorted(known)
+            raise UsageError(f"{listed_in} names {name!r}, and the pipeline has no such stage.", hint=f"{listed_in}=[{near[0]!r}]")
+
+
+def _check_rest(config: Config) -> None:
+    """Raise `UsageError` for what a program without a type checker may have given."""
+    wait: object = config.wait
+    if not isinstance(wait, int | float) or isinstance(wait, bool) or not wait >= 0:
+        raise UsageError(f"wait is a number of seconds, not {wait!r}.")
+    if not isinstance(config.progress, bool | None):
+        raise UsageError(f"progress is True, False or None, not {config.progress!r}.")
+    if not isinstance(config.storage_options, Mapping):
+        raise UsageError(f"storage_options is a mapping, not {config.storage_options!r}.", hint='storage_options={"anon": True}')
+    place: object = config.dir
+    if place is not None and (not isinstance(place, str | os.PathLike) or not os.fspath(place)):
+        raise UsageError(f"dir is a path or a URL, not {place!r}.")
+    shared: object = config.secret
+    if shared is not None and (not isinstance(shared, str) or not shared):
+        raise UsageError("secret is a text.", hint='secret=os.environ["RESULTS_SECRET"]')
 
 
 def _check_choice(name: str, chosen: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from ckpt._model.tags import current_tags
 from ckpt._store import location
 from ckpt.errors import DamagedError, StoreError
 from ckpt.pipeline.places import Place
-from ckpt.pipeline.results import Slot
+from ckpt.pipeline.results import Slot, reason
 from ckpt.pipeline.stages import Stage
 from ckpt.pipeline.work import Answer, Bytes, Keeping, Outcome, Task
 
@@ -46,17 +47,21 @@ def received(answer: Answer, outcome: Outcome) -> Outcome:
 
 def not_shared(place: Place, slot: Slot, host: str, trouble: Exception | None = None) -> StoreError:
     """Return the error for a result that somebody has stored and another cannot read."""
-    reason = f": {one_line(trouble)}" if trouble is not None else ""
+    why = f": {reason(trouble)}" if trouble is not None else ""
     return StoreError(
-        f"The result of {slot.stage!r}, stored as {place.path_of(slot.file)!r} by {host}, cannot be read here{reason}.",
+        f"The result of {slot.stage!r}, stored as {place.path_of(slot.file)!r} by {host}, cannot be read here{why}.",
         hint="Config(dir=...): a directory that all workers share, or an fsspec URL",
     )
 
 
-def how_to_debug(outcome: Outcome) -> str:
-    """Return the command that opens the capture of a failure; nothing when there is none."""
+def how_to_debug(stage: Stage, outcome: Outcome) -> str:
+    """Return the command that opens the capture of a failure, or why there is none."""
+    if outcome.is_worker_gone:
+        return f"no capture was made of {stage.name}: its worker has ended; without executor= the stage runs in this process"
+    if isinstance(outcome.error, SystemExit):
+        return f"no capture was made of {stage.name}: it has called sys.exit()"
     if not outcome.capture:
-        return ""
+        return f"no capture was made of {stage.name}"
     elsewhere = f"  (on {outcome.host})" if outcome.host not in {"", socket.gethostname()} else ""
-    store = f"--ckpt-dir {outcome.store} " if outcome.store != location.get_ckpt_dir() else ""
+    store = f"--ckpt-dir {shlex.quote(outcome.store)} " if outcome.store != location.get_ckpt_dir() else ""
     return f"ckpt {store}debug {outcome.capture}{elsewhere}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from ckpt.pipeline.stages import Pipeline
+from ckpt.pipeline.graphs import Pipeline
 
 #: Pixels: of a box in height, of a letter in width, and between boxes.
 _HEIGHT, _LETTER, _GAP = 30, 8, 30

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ckpt.errors import UsageError
 from ckpt.pipeline.config import Config
-from ckpt.pipeline.fingerprints import MISSING, Fingerprint, contents, fingerprint
+from ckpt.pipeline.fingerprints import MISSING, Fingerprint, contents
+from ckpt.pipeline.graphs import Pipeline
+from ckpt.pipeline.reach import fingerprint
 from ckpt.pipeline.results import Slot, secret
-from ckpt.pipeline.stages import Pipeline, Stage
+from ckpt.pipeline.stages import Stage
 
 
 class _Keys:
@@ -21,7 +23,8 @@ class _Keys:
 
     def __init__(self, fingerprints: dict[Stage, Fingerprint]) -> None:
         self.fingerprints = fingerprints
-        self.slots: dict[Pipeline, Slot] = {}
+        #: By what those share who use them.
+        self.slots: dict[str | None, dict[Pipeline, Slot]] = {}
         #: The fingerprints with values that can change in place.
         self.live = [each for each in fingerprints.values() if each.live]
         self._functions = {id(one[0]): one for each in fingerprints.values() for one in each.functions}
@@ -57,31 +60,27 @@ def settle(sink: Pipeline) -> None:
 def _keyed(sink: Pipeline, config: Config) -> Mapping[Pipeline, Slot]:
     known = sink.keys
     if not isinstance(known, _Keys) or not known.is_current():
-        known = _Keys({node.stage: fingerprint(node.stage) for node in sink.nodes()})
+        known = sink.keys = _Keys({node.stage: fingerprint(node.stage) for node in sink.nodes()})
+    found = known.slots.get(config.secret)
+    if found is None:
+        found = known.slots[config.secret] = {}
         for node in sink.nodes():
-            known.slots[node] = _slot(node, known)
-        sink.keys = known
-    return known.slots
+            found[node] = _slot(node, known.fingerprints[node.stage], [found[each] for each in node.args], config.secret)
+    return found
 
 
-def _slot(node: Pipeline, known: _Keys) -> Slot:
-    stage, found = node.stage, known.fingerprints[node.stage]
-    inputs = [known.slots[each] for each in node.args]
+def _slot(node: Pipeline, found: Fingerprint, inputs: Sequence[Slot], shared: str | None) -> Slot:
+    stage, count = node.stage, len(inputs)
     refusal = found.refusal
     for number, each in enumerate(inputs):
         if not each.key and not refusal:
-            refusal = f"input {stage.input_name(number)} cannot be hashed"
+            refusal = f"input {stage.input_name(number, count)} cannot be hashed"
     if refusal:
         return Slot(stage.name, refusal, "", "{}", b"")
-    parts = found.parts | {_input_label(stage, number, len(inputs)): each.key for number, each in enumerate(inputs)}
+    parts = found.parts | {f"input {stage.input_name(number, count)}": each.key for number, each in enumerate(inputs)}
     made = json.dumps(parts, separators=(",", ":"))
     key = hashlib.sha256(f"{stage.name}{made}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return Slot(stage.name, f"{stage.capture_name}-{key}", key, made, secret(key))
-
-
-def _input_label(stage: Stage, number: int, count: int) -> str:
-    is_variable = number >= len(stage.parameters) - 1 and count > len(stage.parameters)
-    return f"input {stage.input_name(number)}" + (f"[{number - len(stage.parameters) + 1}]" if is_variable else "")
+    return Slot(stage.name, f"{stage.capture_name}-{key}", key, made, secret(key, shared), found.origin)
 
 
 def _named(sink: Pipeline, config: Config) -> Mapping[Pipeline, Slot]:
@@ -95,5 +94,5 @@ def _named(sink: Pipeline, config: Config) -> Mapping[Pipeline, Slot]:
                 hint="give one another name: @Stage.wrap(name=...)",
             )
         key = f"name:{stage.capture_name}"
-        found[stage.capture_name] = made[node] = Slot(stage.name, stage.capture_name, key, "{}", secret(key))
+        found[stage.capture_name] = made[node] = Slot(stage.name, stage.capture_name, key, "{}", secret(key, config.secret))
     return made

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ckpt._model.interrupts import let_pass
 from ckpt._store import location
 from ckpt._store.files import SAFE, open_file
 from ckpt._store.spill import TEMPORARY, write_all
@@ -31,8 +32,11 @@ class Place(Protocol):
     def path_of(self, name: str) -> str:
         """Return what a person calls the file."""
 
-    def has(self, name: str) -> bool:
-        """Whether there is something of that name."""
+    def check(self) -> None:
+        """Raise `StoreError` for what can be no place of results."""
+
+    def prepare(self) -> None:
+        """Make the place, for results that are to be stored. Raises `StoreError` where that cannot be."""
 
     def head(self, name: str) -> bytes:
         """Return how a file begins."""
@@ -51,11 +55,11 @@ class Place(Protocol):
 
 
 def place_of(config: Config) -> Place:
-    """Return where the results of `config` lie; nothing is made there yet."""
+    """Return where the results of `config` lie; nothing is made there yet. Raises `UsageError` for a URL that fsspec cannot use."""
     if config.dir is None:
         return Directory(os.path.join(location.resolve().path, DIRECTORY), location.resolve().path)
     path = os.fspath(config.dir)
-    return Remote(path, dict(config.storage_options)) if "://" in path else Directory(os.path.abspath(path))
+    return Remote(path, dict(config.storage_options)) if "://" in path else Directory(os.path.abspath(os.path.expanduser(path)))
 
 
 class Directory:
@@ -72,9 +76,20 @@ class Directory:
         """Return what a person calls the file."""
         return os.path.join(self._path, name)
 
-    def has(self, name: str) -> bool:
-        """Whether there is something of that name."""
-        return os.access(f"{self._path}{os.sep}{name}", os.F_OK)
+    def check(self) -> None:
+        """Raise `StoreError` when it is no directory."""
+        if os.path.exists(self._path) and not os.path.isdir(self._path):
+            raise StoreError(f"Results cannot lie in {self._path!r}: it is no directory.", hint='Config(dir="another")')
+
+    def prepare(self) -> None:
+        """Make the directory. Raises `StoreError` when that cannot be, or nothing can be written there."""
+        self.check()
+        try:
+            self._make()
+        except OSError as err:
+            raise StoreError(f"The directory {self._path!r} cannot be made: {err.strerror}.", hint='Config(dir="another")') from err
+        if not os.access(self._path, os.W_OK | os.X_OK):
+            raise StoreError(f"Results cannot be stored in {self._path!r}: it is not to be written to.", hint='Config(dir="another")')
 
     def head(self, name: str) -> bytes:
         """Return how a file begins."""
@@ -134,66 +149,90 @@ class Remote:
     """What an fsspec URL names."""
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
-        self._url, self._options = url, options
-        self._open()
-
-    def _open(self) -> None:
-        try:
-            from fsspec.core import url_to_fs
-        except ImportError as err:
-            raise StoreError(f"{self._url!r} needs fsspec.", hint="pip install fsspec") from err
-        try:
-            self._system, self._root = url_to_fs(self._url, **self._options)
-        except (ImportError, ValueError) as err:
-            raise StoreError(f"{self._url!r} cannot be used: {err}.", hint="pip install what fsspec asks for") from err
+        self._url, self._options = url.rstrip("/"), options
+        self._system()  # what is missing is said now
 
     def __repr__(self) -> str:
         return self._url
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Remote, (self._url, self._options)
-
     def path_of(self, name: str) -> str:
         """Return what a person calls the file."""
-        return f"{self._url.rstrip('/')}/{name}"
+        return f"{self._url}/{name}"
 
-    def has(self, name: str) -> bool:
-        """Whether there is something of that name."""
-        return bool(self._ask("exists", self._key(name)))
+    def check(self) -> None:
+        """Raise `StoreError` when nobody answers there, or only to refuse."""
+        try:
+            self._ask("ls", "", detail=False)
+        except FileNotFoundError:
+            pass
+        except OSError as err:
+            raise StoreError(f"Results cannot be looked for in {self._url!r}: {err}.", hint="Config(storage_options={...})") from err
+
+    def prepare(self) -> None:
+        """Make what the URL names. Raises `StoreError` when that cannot be."""
+        try:
+            self._ask("makedirs", "", exist_ok=True)
+        except OSError as err:
+            raise StoreError(f"Results cannot be stored in {self._url!r}: {err}.", hint="Config(storage_options={...})") from err
 
     def head(self, name: str) -> bytes:
         """Return how a file begins."""
-        return bytes(self._ask("cat_file", self._key(name), start=0, end=HEAD_LIMIT))
+        return bytes(self._ask("cat_file", name, start=0, end=HEAD_LIMIT))
 
     def read(self, name: str) -> bytearray:
         """Return a file, in memory that can be written to."""
-        return bytearray(self._ask("cat_file", self._key(name)))
+        return bytearray(self._ask("cat_file", name))
 
     def write(self, name: str, pieces: Sequence[Piece]) -> None:
         """Write a file, as a whole or not at all."""
-        self._ask("makedirs", self._root, exist_ok=True)
-        self._ask("pipe_file", self._key(name), b"".join(pieces))
+        data = b"".join(pieces)
+        if self._is_object_store():
+            self._ask("pipe_file", name, data)
+            return
+        temporary = f"{TEMPORARY}{_token}-{os.getpid()}-{next(_numbers)}"
+        try:
+            self._ask("pipe_file", temporary, data)
+        except FileNotFoundError:  # a directory of this machine that another has made on its own
+            self.prepare()
+            self._ask("pipe_file", temporary, data)
+        self._ask("mv", temporary, self._key(name))
 
     def names(self) -> list[str]:
         """Return the names of all files."""
         with contextlib.suppress(FileNotFoundError):
-            return [str(path).rpartition("/")[2] for path in self._ask("ls", self._root, detail=False)]
+            self._ask("invalidate_cache", "")
+            return [str(path).rpartition("/")[2] for path in self._ask("ls", "", detail=False)]
         return []
 
     def claims(self) -> str:
         """Return a directory of this machine for locks."""
         return Directory(os.path.join(location.resolve().path, DIRECTORY), location.resolve().path).claims()
 
-    def _key(self, name: str) -> str:
-        return f"{self._root.rstrip('/')}/{name}"
+    def _system(self) -> tuple[Any, str]:
+        """Return the file system and the path in it; asked for each time, since a forked child must not use its parent's connections."""
+        from ckpt.checkpoints.remote import filesystem
 
-    def _ask(self, verb: str, *args: Any, **options: Any) -> Any:
-        """Ask the file system; whatever it raises, of a network or a service, is an OSError."""
+        return filesystem(self._url, self._options)
+
+    def _is_object_store(self) -> bool:
+        """Whether a file appears when its upload is complete."""
+        from ckpt.checkpoints.remote import OBJECT_STORES
+
+        protocol = self._system()[0].protocol
+        return not OBJECT_STORES.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+
+    def _key(self, name: str) -> str:
+        root = self._system()[1].rstrip("/")
+        return f"{root}/{name}" if name else root
+
+    def _ask(self, verb: str, name: str, *args: Any, **options: Any) -> Any:
+        """Ask the file system about a file; whatever it raises, of a network or a service, is an OSError."""
         try:
-            return getattr(self._system, verb)(*args, **options)
+            return getattr(self._system()[0], verb)(self._key(name), *args, **options)
         except OSError:
             raise
         except Exception as err:
+            let_pass(err)
             raise OSError(f"{type(err).__name__}: {err}") from err
 
 

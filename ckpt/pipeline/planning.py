@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ckpt._model.describe import one_line
 from ckpt.errors import DamagedError
-from ckpt.pipeline.config import Config
+from ckpt.pipeline.config import Config, checked
+from ckpt.pipeline.graphs import Pipeline
 from ckpt.pipeline.keys import slots
 from ckpt.pipeline.places import Place, place_of
-from ckpt.pipeline.results import Slot, check_head, read_head
-from ckpt.pipeline.stages import Pipeline
+from ckpt.pipeline.results import Slot, check_head, read_head, reason
 
 RUN, LOAD, SKIP = "run", "load", "skip"
 #: How many stored results of a stage are compared with what is needed.
 _COMPARED = 20
+#: How many changes are told.
+_TOLD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,31 +48,34 @@ class Plan(tuple[Step, ...]):
 
 def plan(sink: Pipeline, config: Config | None) -> Plan:
     """Return what `sink(config)` would do. Raises `UsageError` as running it would."""
+    config = checked(sink, config)
     if config is None:
         return Plan(Step(stage=node.stage.name, action=RUN, why="nothing is loaded without a Config") for node in sink.nodes())
-    places, place = slots(sink, config), place_of(config)
+    found, place = slots(sink, config), place_of(config)
     reasons = Reasons(place)
     steps: dict[Pipeline, Step] = {}
     waiting = [sink]
     while waiting:
         node = waiting.pop()
         if node not in steps:
-            steps[node] = _step(node, places[node], config, place, reasons)
-            waiting += node.args if steps[node].action == RUN else ()
+            action, why = _step(found[node], place, reasons) if config.should_load(node.stage) else (RUN, "it is not to be loaded")
+            steps[node] = Step(stage=node.stage.name, action=action, why=why)
+            waiting += node.args if action == RUN else ()
     return Plan(steps.get(node) or Step(stage=node.stage.name, action=SKIP, why="nobody needs it") for node in sink.nodes())
 
 
-def _step(node: Pipeline, slot: Slot, config: Config, place: Place, reasons: Reasons) -> Step:
-    name = node.stage.name
-    if not config.should_load(node.stage):
-        return Step(stage=name, action=RUN, why="it is not to be loaded")
-    if slot.key and place.has(slot.file):
-        try:
-            check_head(slot, place.head(slot.file))
-        except (OSError, DamagedError) as trouble:
-            return Step(stage=name, action=RUN, why=f"the stored result cannot be used: {one_line(trouble)}")
-        return Step(stage=name, action=LOAD, why="stored")
-    return Step(stage=name, action=RUN, why=reasons.of(slot))
+def _step(slot: Slot, place: Place, reasons: Reasons) -> tuple[str, str]:
+    """Return what happens to a node that may be loaded, and why."""
+    if not slot.key:
+        return RUN, slot.file
+    try:
+        check_head(slot, place.head(slot.file))
+    except FileNotFoundError:
+        return RUN, reasons.of(slot)
+    except (OSError, DamagedError) as trouble:
+        place.check()
+        return RUN, f"the stored result cannot be used: {reason(trouble)}"
+    return LOAD, "stored"
 
 
 class Reasons:
@@ -82,7 +86,7 @@ class Reasons:
         self._files: dict[str, list[str]] | None = None
 
     def of(self, slot: Slot) -> str:
-        """Return why: what has changed since the stored result that is nearest to the slot."""
+        """Return why: what has changed since the stored result that is nearest to the slot, of the same function."""
         if not slot.key:
             return slot.file
         if self._files is None:
@@ -92,7 +96,7 @@ class Reasons:
         if not self._files:
             return "never stored"
         changes = sorted((_changes(json.loads(slot.made), made) for made in self._stored(slot, self._files)), key=len)
-        return ", ".join(changes[0]) if changes and changes[0] else "never stored"
+        return _in_words(changes[0]) if changes and changes[0] else "never stored"
 
     def _stored(self, slot: Slot, files: Mapping[str, list[str]]) -> Iterator[Mapping[str, Any]]:
         for name in files.get(slot.file.rpartition("-")[0], ())[-_COMPARED:]:
@@ -100,8 +104,13 @@ class Reasons:
                 head = read_head(self._place.head(name))
             except (OSError, DamagedError):
                 continue
-            if head.get("stage") == slot.stage and isinstance(head.get("made"), dict):
+            if (head.get("stage"), head.get("origin")) == (slot.stage, slot.origin) and isinstance(head.get("made"), dict):
                 yield head["made"]
+
+
+def _in_words(changes: Sequence[str]) -> str:
+    more = len(changes) - _TOLD
+    return ", ".join(changes[:_TOLD]) + (f", and {more} more" if more > 0 else "")
 
 
 def _changes(now: Mapping[str, str], then: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ckpt._model.codec import Limits, decode, encode
+from ckpt._model.describe import one_line
 from ckpt._model.interrupts import let_pass
 from ckpt._model.loading import Surroundings
 from ckpt._replaying.functions import resolver
@@ -33,10 +34,13 @@ FORMAT = 1
 #: No first line is longer.
 HEAD_LIMIT = 1 << 16
 _END = b"}\n"
+#: What the first line ends with when the result follows as JSON.
+_RESULT = b'"result":'
 #: Larger than any result.
 _UNLIMITED = 1 << 62
-_SIG = ',"sig":"'
+_SIG = b',"sig":"'
 _json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_parsed = json.JSONDecoder().raw_decode
 
 Piece = bytes | memoryview
 
@@ -58,11 +62,19 @@ class Slot:
     made: str
     #: Signs it.
     secret: bytes
+    #: The file and the name of the stage's function; empty where they say nothing.
+    origin: str = ""
 
 
-def secret(key: str) -> bytes:
-    """Return what signs the result with this key."""
-    return hmac.digest(_user_key(), f"ckpt pipeline {key}".encode(), "sha256")
+def secret(key: str, shared: str | None) -> bytes:
+    """Return what signs the result with this key: drawn from what those share who use it together, else from this user's key."""
+    source = _user_key() if shared is None else hashlib.sha256(shared.encode("utf-8", "surrogatepass")).digest()
+    return hmac.digest(source, f"ckpt pipeline {key}".encode(), "sha256")
+
+
+def reason(trouble: BaseException) -> str:
+    """Return why something went wrong, in a line for a person."""
+    return trouble.message if isinstance(trouble, CkptError) else one_line(trouble)
 
 
 #: Signs what only this process may read, where a user has no key.
@@ -83,23 +95,24 @@ def pack(slot: Slot, value: object, took: float, serializer: str | None) -> list
         raise NotKeptError("as JSON it would come back as something else; leave serializer= out")
     parts: list[Piece] = [text] if text is not None else as_stream(value)
     head = (
-        f'{{"ckpt":"pipeline","format":{FORMAT},"stage":{json.dumps(slot.stage)},"key":"{slot.key}","made":{slot.made},'
-        f'"as":"{"codec" if text is None else "json"}","sizes":[{",".join([str(len(each)) for each in parts])}],'
+        f'{{"ckpt":"pipeline","format":{FORMAT},"stage":{_json(slot.stage)},"origin":{_json(slot.origin)},"key":"{slot.key}",'
+        f'"made":{slot.made},"as":"{"codec" if text is None else "json"}",'
+        f'"sizes":[{",".join([str(len(each)) for each in parts])}],'
         f'"sums":["{hashlib.sha256(parts[0]).hexdigest()}"{"".join(f",{zlib.crc32(each)}" for each in parts[1:])}],'
         f'"time":{time.time():.3f},"took":{took:.6f}'
     )
     if len(head) > HEAD_LIMIT - 200:
         raise NotKeptError("its code goes to too many places to be told in one line")
     signature = hmac.digest(slot.secret, head.encode(), "sha256").hex()
-    if text is not None:
-        return [f'{head}{_SIG}{signature}","result":\n'.encode() + text + _END]
-    return [f'{head}{_SIG}{signature}"}}\n'.encode() + parts[0], *parts[1:]]
+    signed = f'{head},"sig":"{signature}"'.encode()
+    return [signed + b"," + _RESULT + b"\n" + text + _END] if text is not None else [signed + _END + parts[0], *parts[1:]]
 
 
 def unpack(slot: Slot, data: bytearray) -> Any:
     """Return the result. Raises `DamagedError` for what is not exactly what this user's ckpt wrote for this slot."""
     head, end = _line(data)
-    found = read_head(head)
+    is_json = head.endswith(_RESULT)
+    found = _document(data if is_json else head)
     _check_signature(slot, head, found)
     view = memoryview(data)
     parts: list[memoryview] = []
@@ -110,7 +123,11 @@ def unpack(slot: Slot, data: bytearray) -> Any:
             raise DamagedError("its bytes are not what was written")
         parts.append(part)
         at += size
-    return json.loads(bytes(parts[0])) if found["as"] == "json" else from_stream(parts[0], parts[1:])
+    if not is_json:
+        return from_stream(parts[0], parts[1:])
+    if data[at:] != _END:
+        raise DamagedError("its bytes are not what was written")
+    return found["result"]
 
 
 def check_head(slot: Slot, data: bytes | bytearray) -> None:
@@ -122,10 +139,13 @@ def check_head(slot: Slot, data: bytes | bytearray) -> None:
 def read_head(data: bytes | bytearray) -> dict[str, Any]:
     """Return what the first line of a file says. Raises `DamagedError` for a line that is not ours."""
     head, _ = _line(data)
+    return _document(head + b"null}" if head.endswith(_RESULT) else head)
+
+
+def _document(text: bytes | bytearray) -> dict[str, Any]:
     try:
-        text = bytes(head).decode()
-        found = json.loads(f"{text}null}}" if text.endswith('"result":') else text)
-    except ValueError as err:
+        found, _ = _parsed(text.decode())
+    except (ValueError, RecursionError) as err:
         raise DamagedError("it is no result of a pipeline") from err
     if not isinstance(found, dict) or found.get("ckpt") != "pipeline":
         raise DamagedError("it is no result of a pipeline")
@@ -140,11 +160,13 @@ def _line(data: bytes | bytearray) -> tuple[bytes | bytearray, int]:
 
 
 def _check_signature(slot: Slot, head: bytes | bytearray, found: dict[str, Any]) -> None:
+    """Raise `DamagedError` unless the line is exactly what was signed, with nothing after the signature that JSON would prefer to it."""
     if found.get("key") != slot.key:
         raise DamagedError("it is the result of something else")
-    said = bytes(head).rpartition(_SIG.encode())[0]
-    if not hmac.compare_digest(hmac.digest(slot.secret, said, "sha256").hex(), str(found.get("sig", ""))):
-        raise DamagedError("it was not written by this user's ckpt")
+    said, _, rest = head.rpartition(_SIG)
+    ending = b'",' + _RESULT if found.get("as") == "json" else b'"}'
+    if not hmac.compare_digest(hmac.digest(slot.secret, said, "sha256").hex().encode() + ending, rest):
+        raise DamagedError("it was not written by this user's ckpt, nor with the secret of the Config")
 
 
 def as_json(value: Any) -> bytes | None:

@@ -9,96 +9,87 @@ from __future__ import annotations
 import contextvars
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from time import perf_counter
 from typing import Any
 
-from ckpt._model.describe import one_line
 from ckpt._recording.ground import warn
 from ckpt.errors import DamagedError
-from ckpt.pipeline.claims import Claims
-from ckpt.pipeline.config import Config
+from ckpt.pipeline.config import Config, checked
 from ckpt.pipeline.delegating import how_to_debug, not_shared, received, task
+from ckpt.pipeline.graphs import Pipeline
 from ckpt.pipeline.keys import settle, slots
 from ckpt.pipeline.places import place_of
 from ckpt.pipeline.planning import Reasons
-from ckpt.pipeline.results import NotKeptError, Slot, check_head, unpack
-from ckpt.pipeline.stages import Pipeline
-from ckpt.pipeline.watching import DONE, FAILED, LOADED, RUNNING, SKIPPED, WAITING, Silence, Watch, watching
-from ckpt.pipeline.work import Answer, Keeping, Outcome, Stored, perform, work
+from ckpt.pipeline.results import NotKeptError
+from ckpt.pipeline.shelf import Shelf
+from ckpt.pipeline.turns import Turns
+from ckpt.pipeline.watching import DONE, FAILED, LOADED, RUNNING, SKIPPED, WAITING, Silence, Watch, watch_over
+from ckpt.pipeline.work import Answer, Keeping, Outcome, perform, work
 
-#: Seconds between two looks at a claim that somebody else holds: the first, and the longest.
-_PAUSE, _LONGEST_PAUSE = 0.002, 0.2
 _NOTHING = Config(load=False, store=False)
 
 
 def run(sink: Pipeline, config: Config | None) -> Any:
     """Return the result of `sink`. Raises what its first failing stage raised, after the stages that do not depend on it."""
-    nodes = sink.nodes()
-    config = config or _NOTHING
-    places = slots(sink, config) if config.load or config.store else {}
-    with watching(nodes, config.progress) as watch:
-        started = _Run(sink, config, places, watch)
+    config = checked(sink, config) or _NOTHING
+    shelf = Shelf(slots(sink, config) if config.load or config.store else {}, place_of(config), config)
+    with watch_over(sink, config.progress) as watch:
+        if shelf.load(sink):
+            watch.tell(sink, LOADED)
+            return shelf.result(sink)
+        started = _Run(sink, config, shelf, watch)
         try:
             return started.result()
         finally:
             started.close()
-            if started.has_run:
-                settle(sink)
+            settle(sink)
 
 
 class _Run:
-    """One run of a pipeline."""
+    """One run of a pipeline whose result is not stored."""
 
-    def __init__(self, sink: Pipeline, config: Config, places: Mapping[Pipeline, Slot], watch: Watch) -> None:
-        self._sink, self._config, self._slots, self._watch = sink, config, places, watch
-        self._place = place_of(config)
-        self._reasons = Reasons(self._place)
-        self._remote = config.executor if not isinstance(config.executor, ThreadPoolExecutor) else None
-        #: Results at hand, and results that lie in their place for a worker to load.
-        self._values: dict[Pipeline, Any] = {}
-        self._stored: set[Pipeline] = set()
+    def __init__(self, sink: Pipeline, config: Config, shelf: Shelf, watch: Watch) -> None:
+        self._sink, self._config, self._shelf, self._watch = sink, config, shelf, watch
+        self._nodes = sink.nodes()
+        self._reasons = Reasons(shelf.place)
+        self._turns = Turns(shelf.place, config.wait)
+        #: Whether stages run where nothing of this process is to be had.
+        self._is_remote = config.executor is not None and not isinstance(config.executor, ThreadPoolExecutor)
         #: Results that a worker could not read: here they are read themselves, not only their first lines.
         self._doubted: set[Pipeline] = set()
-        #: Of each node that has to run: how many inputs are not there yet. Of each result: who still waits for it, and who needs it.
+        #: Of each node that has to run: how many inputs are not there yet. Of each result: who waits for it.
         self._missing: dict[Pipeline, int] = {}
         self._takers: dict[Pipeline, list[Pipeline]] = {}
-        self._uses: dict[Pipeline, int] = {}
         self._ready: deque[Pipeline] = deque()
-        self._running: dict[Future[Any], Pipeline] = {}
-        #: Nodes that somebody else computes, and since when they are waited for.
-        self._contested: dict[Pipeline, float] = {}
-        self._claims: Claims | None = None
-        self._pause = _PAUSE
+        #: What runs on the executor, and since when.
+        self._running: dict[Future[Any], tuple[Pipeline, float]] = {}
         self._ended: dict[Pipeline, Outcome] = {}
 
     def result(self) -> Any:
-        """Run what has to run."""
+        """Run what has to run. Raises `StoreError` before the first stage when results are to be stored and cannot be."""
         self._need(self._sink)
-        while self._ready or self._running or self._contested:
+        if any(self._keeping(node) for node in self._missing):
+            self._shelf.place.prepare()
+        while self._ready or self._running or self._turns.of_others:
             if self._ready:
                 self._begin(self._ready.popleft())
             else:
                 self._await()
-        for node in self._missing:
-            if self._missing[node]:
+        for node, count in self._missing.items():
+            if count:
                 self._watch.tell(node, SKIPPED, "an input is missing")
         for outcome in self._ended.values():
             if outcome.error is not None:
                 raise outcome.error
-        return self._values[self._sink]
-
-    @property
-    def has_run(self) -> bool:
-        """Whether any stage was called."""
-        return bool(self._ended)
+        return self._shelf.result(self._sink)
 
     def close(self) -> None:
         """Let go of everything; only what already runs on an executor goes on."""
         for future in self._running:
             future.cancel()
-        if self._claims is not None:
-            self._claims.close()
+        self._turns.close()
 
     # What is needed.
 
@@ -107,21 +98,16 @@ class _Run:
         waiting, found = [wanted], set()
         while waiting:
             node = waiting.pop()
-            if node in self._missing or self._is_there(node) or self._load(node):
+            if node in self._missing or self._shelf.has(node) or (node is not self._sink and self._load(node)):
                 continue
             self._missing[node] = 0
             found.add(node)
             waiting += node.args
-        for node in self._sink.nodes() if found else ():
+        for node in self._nodes if found else ():
             if node in found:
-                self._enlist(node)
-
-    def _enlist(self, node: Pipeline) -> None:
-        """Let a node wait for its inputs."""
-        inputs = set(node.args)
-        for each in inputs:
-            self._uses[each] = self._uses.get(each, 0) + 1
-        self._wait_for(node, [each for each in inputs if not self._is_there(each)])
+                self._watch.tell(node, WAITING)
+                self._shelf.expect(node)
+                self._wait_for(node, [each for each in set(node.args) if not self._shelf.has(each)])
 
     def _wait_for(self, node: Pipeline, inputs: Iterable[Pipeline]) -> None:
         for each in inputs:
@@ -130,144 +116,120 @@ class _Run:
         if not self._missing[node]:
             self._ready.append(node)
 
-    def _is_there(self, node: Pipeline) -> bool:
-        return node in self._values or node in self._stored
-
     def _load(self, node: Pipeline) -> bool:
         """Load a stored result, or for a worker see that it is there; False when there is none that can be used."""
-        slot = self._slots.get(node)
-        if slot is None or not slot.key or not self._config.should_load(node.stage):
-            return False
-        try:
-            if not self._place.has(slot.file):
-                return False
-            if self._remote is not None and node is not self._sink and node not in self._doubted:
-                check_head(slot, self._place.head(slot.file))
-                self._stored.add(node)
-            else:
-                self._values[node] = unpack(slot, self._place.read(slot.file))
-        except FileNotFoundError:
-            return False
-        except (OSError, DamagedError) as trouble:
-            warn(f"The stored result {self._place.path_of(slot.file)!r} is not used, and computed again: {one_line(trouble)}")
-            return False
-        self._watch.tell(node, LOADED)
-        return True
+        is_loaded = self._shelf.load(node, is_for_worker=self._is_remote and node is not self._sink and node not in self._doubted)
+        if is_loaded:
+            self._watch.tell(node, LOADED)
+        return is_loaded
+
+    def _keeping(self, node: Pipeline) -> Keeping | None:
+        """Return how the result of a node is stored; None when it is not."""
+        slot = self._shelf.slots.get(node)
+        if slot is None or not slot.key or not self._config.should_store(node.stage):
+            return None
+        return Keeping(slot, self._shelf.place, node.stage.serializer or self._config.serializer)
 
     # What happens to a node.
 
     def _begin(self, node: Pipeline) -> None:
-        slot, stage, config = self._slots.get(node), node.stage, self._config
-        keeping = None
-        if slot is not None and slot.key and config.should_store(stage):
-            keeping = Keeping(slot, self._place, stage.serializer or config.serializer)
-            if config.should_load(stage):
-                is_ours = self._claim(node, slot)
-                if self._load(node):  # somebody else has computed it since
-                    self._contested.pop(node, None)
-                    self._pass_on(node)
-                    return
-                if not is_ours:
-                    return
-        self._watch.tell(node, RUNNING, self._why(node, slot))
+        keeping = self._keeping(node)
+        if keeping is not None and self._config.should_load(node.stage):
+            is_new = node not in self._turns.of_others
+            is_our_turn = self._turns.take(node, keeping.slot.file)
+            if self._load(node):  # somebody else has computed it since
+                self._turns.forget(node)
+                self._shelf.release(node)
+                self._pass_on(node)
+                return
+            if not is_our_turn:
+                if is_new:
+                    self._watch.tell(node, WAITING, "another run computes it")
+                return
+        self._watch.tell(node, RUNNING, self._why(node))
         if self._config.executor is None:
-            self._end(node, perform(stage, [self._values[each] for each in node.args], keeping))
+            self._end(node, perform(node.stage, self._shelf.take(node), keeping))
         else:
             self._submit(node, keeping, self._config.executor)
 
-    def _why(self, node: Pipeline, slot: Slot | None) -> str:
+    def _why(self, node: Pipeline) -> str:
         """Return why a stage runs that could have been loaded, or why its result cannot be stored."""
+        slot = self._shelf.slots.get(node)
         if slot is None or type(self._watch) is Silence or (slot.key and not self._config.should_load(node.stage)):
             return ""
-        return self._reasons.of(slot)
+        return self._shelf.refused.get(node) or self._reasons.of(slot)
 
     def _submit(self, node: Pipeline, keeping: Keeping | None, executor: Executor) -> None:
+        began = perf_counter()
         try:
-            if self._remote is None:
-                call = contextvars.copy_context().run
-                future: Future[Any] = executor.submit(call, perform, node.stage, [self._values[each] for each in node.args], keeping)
+            if self._is_remote:
+                future: Future[Any] = executor.submit(work, task(node.stage, self._shelf.addresses(node), self._shelf.place, keeping))
             else:
-                stored = [Stored(number, self._slots[each]) if each in self._stored else None for number, each in enumerate(node.args)]
-                inputs = [given or self._values[each] for given, each in zip(stored, node.args, strict=True)]
-                future = executor.submit(work, task(node.stage, inputs, self._place, keeping))
+                call = contextvars.copy_context().run
+                future = executor.submit(call, perform, node.stage, self._shelf.take(node), keeping)
         except NotKeptError as trouble:
             self._end(node, Outcome(error=TypeError(f"The stage {node.stage.name!r} or its inputs cannot leave this process: {trouble}")))
         except Exception as trouble:  # an executor that takes no more
             self._end(node, Outcome(error=trouble))
         else:
-            self._running[future] = node
+            self._running[future] = (node, began)
 
     def _end(self, node: Pipeline, outcome: Outcome) -> None:
-        if outcome.size is None:
-            self._release(node)
+        slot = self._shelf.slots.get(node)
+        if slot is not None and outcome.size is None:
+            self._turns.give(slot.file)
+        if self._is_remote:
+            self._shelf.release(node)
         self._ended[node] = outcome
         if outcome.trouble:
-            warn(f"The result of {node.stage.name!r} is not stored: {outcome.trouble}")
+            warn(f"The result of {node.stage.name!r} is not stored: {outcome.trouble}", *node.stage.place)
         if outcome.error is not None:
-            self._watch.tell(node, FAILED, outcome=outcome)
-            self._watch.say(how_to_debug(outcome) or f"no capture was made of {node.stage.name}")
+            self._fail(node, outcome, outcome.error)
             return
-        if not self._is_there(node):
-            self._values[node], outcome.value = outcome.value, None
+        if not self._shelf.has(node):
+            self._shelf.put(node, outcome.value)
+        outcome.value = None
         self._watch.tell(node, DONE, outcome=outcome)
         self._pass_on(node)
 
+    def _fail(self, node: Pipeline, outcome: Outcome, error: BaseException) -> None:
+        self._watch.tell(node, FAILED, outcome=outcome)
+        self._watch.say(how_to_debug(node.stage, outcome))
+        if outcome.ends_run:
+            raise error
+
     def _pass_on(self, node: Pipeline) -> None:
-        """Let those go on that wait for a result, and forget the inputs that nobody needs any more."""
+        """Let those go on that wait for a result."""
         for taker in self._takers.pop(node, ()):
             self._missing[taker] -= 1
             if not self._missing[taker]:
                 self._ready.append(taker)
-        for each in set(node.args):
-            self._uses[each] -= 1
-            if not self._uses[each]:
-                self._values.pop(each, None)
 
     # What is waited for.
 
-    def _claim(self, node: Pipeline, slot: Slot) -> bool:
-        """Take the claim of a node; without it, the node waits for whoever has it, but not for ever."""
-        if self._claims is None:
-            self._claims = Claims(self._place.claims())
-        if self._claims.take(slot.file):
-            self._contested.pop(node, None)
-            return True
-        if node not in self._contested:
-            self._contested[node] = time.monotonic()
-            self._watch.tell(node, WAITING, "another run computes it")
-        if time.monotonic() - self._contested[node] < self._config.wait:
-            return False
-        del self._contested[node]
-        return True
-
-    def _release(self, node: Pipeline) -> None:
-        if self._claims is not None:
-            self._claims.give(self._slots[node].file)
-
     def _await(self) -> None:
         """Wait until a stage has ended, or for a moment when somebody else's is waited for."""
+        others = list(self._turns.of_others)
+        pause = self._turns.pause()
         if self._running:
-            done, _ = wait(self._running, self._pause if self._contested else None, FIRST_COMPLETED)
+            done, _ = wait(self._running, pause if others else None, FIRST_COMPLETED)
             for future in done:
-                self._finish(self._running.pop(future), future)
+                self._finish(*self._running.pop(future), future)
         else:
-            time.sleep(self._pause)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-        for node in list(self._contested):
+            time.sleep(pause)
+        for node in others:
             self._begin(node)
 
-    def _finish(self, node: Pipeline, future: Future[Any]) -> None:
+    def _finish(self, node: Pipeline, began: float, future: Future[Any]) -> None:
         try:
             outcome = future.result()
         except Exception as trouble:  # a worker that is gone
-            self._end(node, Outcome(error=trouble))
+            self._end(node, Outcome(error=trouble, took=perf_counter() - began, is_worker_gone=True))
             return
         if isinstance(outcome, Answer):
-            found = self._taken(node, outcome)
-            if found is None:
-                return
-            outcome = found
-        self._end(node, outcome)
+            outcome = self._taken(node, outcome)
+        if outcome is not None:
+            self._end(node, outcome)
 
     def _taken(self, node: Pipeline, answer: Answer) -> Outcome | None:
         """Return what a worker's answer says; None when an input has to be computed first."""
@@ -277,26 +239,26 @@ class _Run:
             return self._repeat(node, node.args[answer.missing])
         received(answer, outcome)
         if answer.error is None and answer.value is None:
-            self._stored.add(node)
+            self._shelf.put_stored(node)
             if node is self._sink:
-                slot = self._slots[node]
                 try:
-                    self._values[node] = unpack(slot, self._place.read(slot.file))
+                    self._shelf.fetch(node)
                 except (OSError, DamagedError) as trouble:
-                    outcome.error = not_shared(self._place, slot, outcome.host, trouble)
+                    outcome.error = not_shared(self._shelf.place, self._shelf.slots[node], outcome.host, trouble)
         return outcome
 
     def _repeat(self, node: Pipeline, missing: Pipeline) -> Outcome | None:
         """Compute an input that a worker has not found; an outcome when that would not help."""
+        slots = self._shelf.slots
         if missing in self._ended:
-            return Outcome(error=not_shared(self._place, self._slots[missing], "another worker"))
-        self._release(node)
-        self._stored.discard(missing)
+            return Outcome(error=not_shared(self._shelf.place, slots[missing], "another worker"))
+        self._turns.give(slots[node].file)
+        self._shelf.distrust(missing)
         self._doubted.add(missing)
         if missing in self._missing:
             self._takers.setdefault(missing, []).append(node)
             self._missing[node] = 1
             return None
         self._need(missing)
-        self._wait_for(node, [] if self._is_there(missing) else [missing])
+        self._wait_for(node, [] if self._shelf.has(missing) else [missing])
         return None

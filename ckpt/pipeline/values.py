@@ -1,7 +1,7 @@
 """Whether two values are the same to a stage: a digest of what they hold, in whatever process they live.
 
-Plain data is digested by content, other objects by what pickle would take of them. Functions, classes and modules are not data: whoever
-asks says what stands for them.
+Plain data is digested by content, other objects by what pickle would take of them. Functions, classes and modules, and what wraps them, are
+not data: whoever asks says what stands for them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import _thread
 import copyreg
 import hashlib
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, NoneType
+from functools import cached_property, partial, singledispatchmethod
+from types import MappingProxyType, MethodType, NoneType
 from typing import Any
 
 from ckpt._model.describe import type_name
@@ -19,9 +20,19 @@ from ckpt._model.describe import type_name
 SCALARS = frozenset({NoneType, bool, int, float, complex, str, bytes, type(Ellipsis), range})
 #: They guard data and are none.
 _LOCKS = frozenset({_thread.LockType, _thread.RLock})
-_BY_NAME = (FunctionType, type, ModuleType, BuiltinFunctionType)
-#: Says what stands for a function, a class or a module.
-Refer = Callable[[Any], str]
+#: What tells pickle nothing of what it holds, or not all; mostly put around functions.
+_OPENED: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    MethodType: lambda method: (method.__func__, method.__self__),
+    partial: lambda call: (call.func, call.args, call.keywords),
+    staticmethod: lambda method: (method.__func__,),
+    classmethod: lambda method: (method.__func__,),
+    property: lambda made: (made.fget, made.fset, made.fdel),
+    cached_property: lambda made: (made.func,),
+    singledispatchmethod: lambda made: (made.func, made.dispatcher.registry),
+    _thread._local: lambda local: (vars(local),),  # noqa: SLF001  it has no other name in C; what this thread sees of it
+}
+#: Says what stands for a function, a class or a module, or for what wraps one; None for data.
+Refer = Callable[[Any], str | None]
 
 
 class UnhashableError(Exception):
@@ -61,8 +72,6 @@ class _Digester:
             self._add(kind.__name__, _scalar(value))
         elif kind is bytearray or kind is memoryview:
             self._add("bytearray", bytes(value))
-        elif isinstance(value, _BY_NAME):
-            self._add("name", self._refer(value).encode("utf-8", "surrogatepass"))
         elif kind in _LOCKS:
             self._add("lock", b"")
         elif not self._is_known(value):
@@ -71,17 +80,19 @@ class _Digester:
     def _feed_parts(self, kind: type, value: Any) -> None:
         if kind is tuple or kind is list:
             self._feed_all(kind.__name__, value)
-        elif kind is dict:
+        elif kind is dict or kind is MappingProxyType:
             self._feed_all("dict", [part for item in value.items() for part in item])
         elif kind is set or kind is frozenset:
             self._feed_all(kind.__name__, sorted(digest(each, self._refer) for each in value))
-        elif kind is MethodType:
-            self._feed_all("method", (value.__func__, value.__self__))
+        elif kind in _OPENED:
+            self._feed_all(kind.__name__, _OPENED[kind](value))
+        elif (name := self._refer(value)) is not None:
+            self._add("name", name.encode("utf-8", "surrogatepass"))
         else:
             self._feed_reduced(kind, value)
 
     def _feed_reduced(self, kind: type, value: Any) -> None:
-        self._add("object", self._refer(kind).encode("utf-8", "surrogatepass"))
+        self._add("object", str(self._refer(kind)).encode("utf-8", "surrogatepass"))
         reduced = copyreg.dispatch_table[kind](value) if kind in copyreg.dispatch_table else value.__reduce_ex__(4)
         if isinstance(reduced, str):
             self._add("name", reduced.encode("utf-8", "surrogatepass"))

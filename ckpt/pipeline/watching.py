@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, Self
 
 from ckpt._model.describe import one_line
-from ckpt.pipeline.stages import Pipeline
+from ckpt.pipeline.graphs import Pipeline
 from ckpt.pipeline.work import Outcome
 
-WAITING, LOADED, RUNNING, DONE, FAILED, SKIPPED = "waiting", "loaded", "running", "done", "failed", "not run"
-_KILO, _MINUTE = 1000, 60
+UNNEEDED, WAITING, LOADED, RUNNING, DONE, FAILED, SKIPPED = "not needed", "waiting", "loaded", "running", "done", "failed", "not run"
+_KILO, _MINUTE, _HOUR = 1000, 60, 3600
 
 
 class Watch(Protocol):
-    """Is told what happens to the nodes of a run."""
+    """Is told what happens to the nodes of a run, while it is entered."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(self, *trouble: object) -> None:
+        """End."""
 
     def tell(self, node: Pipeline, state: str, why: str = "", outcome: Outcome | None = None) -> None:
         """Say that a node is in another state now."""
@@ -28,6 +32,13 @@ class Watch(Protocol):
 
 class Silence:
     """Tells nothing but what a person must know."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *trouble: object) -> None:
+        """End."""
 
     def tell(self, node: Pipeline, state: str, why: str = "", outcome: Outcome | None = None) -> None:
         """Tell nobody."""
@@ -41,20 +52,18 @@ class Lines(Silence):
     """Plain lines."""
 
     def tell(self, node: Pipeline, state: str, why: str = "", outcome: Outcome | None = None) -> None:
-        """Write a line."""
-        write(f"[{node.stage.name}] {state}{ending(state, outcome)}{f': {why}' if why else ''}")
+        """Write a line; that a node has to wait for its inputs is none."""
+        if state != WAITING or why:
+            write(f"[{node.stage.name}] {state}{ending(outcome)}{f': {why}' if why else ''}")
 
 
-@contextmanager
-def watching(nodes: Sequence[Pipeline], progress: bool | None) -> Iterator[Watch]:
-    """Open what a run tells of itself to; `progress` as in `Config`."""
+def watch_over(sink: Pipeline, progress: bool | None) -> Watch:
+    """Return what a run of `sink` tells of itself to; `progress` as in `Config`."""
     if progress is None and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        from ckpt.pipeline.table import live_table
+        from ckpt.pipeline.table import LiveTable
 
-        with live_table(nodes) as table:
-            yield table
-    else:
-        yield Silence() if progress is False else Lines()
+        return LiveTable(sink.nodes())
+    return Silence() if progress is False else Lines()
 
 
 def write(text: str) -> None:
@@ -63,7 +72,7 @@ def write(text: str) -> None:
         sys.stderr.write(f"{text}\n")
 
 
-def ending(state: str, outcome: Outcome | None) -> str:
+def ending(outcome: Outcome | None) -> str:
     """Return what is to be said of a stage that has ended."""
     if outcome is None:
         return ""
@@ -74,9 +83,10 @@ def ending(state: str, outcome: Outcome | None) -> str:
 
 def span(seconds: float) -> str:
     """Return a time in one unit."""
-    if seconds >= _MINUTE:
-        return f"{seconds / _MINUTE:.1f} min"
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+    for unit, length in (("h", _HOUR), ("min", _MINUTE), ("s", 1), ("ms", 1e-3)):
+        if seconds >= length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
 
 
 def size(count: float) -> str:

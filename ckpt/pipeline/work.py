@@ -14,14 +14,15 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from ckpt._model.interrupts import belongs_to_program
 from ckpt._model.record import WRAPPER_FILE
-from ckpt._model.tags import Tags, with_checkpoint_tags
+from ckpt._model.tags import Tags, only_tags
 from ckpt._recording.ground import set_ckpt_dir
 from ckpt._recording.tracebacks import Recorded
 from ckpt._store import location
 from ckpt.errors import DamagedError
 from ckpt.pipeline.places import Place
-from ckpt.pipeline.results import NotKeptError, Slot, as_stream, from_stream, pack, unpack
+from ckpt.pipeline.results import NotKeptError, Slot, as_stream, from_stream, pack, reason, unpack
 from ckpt.pipeline.stages import Stage
 
 
@@ -31,6 +32,10 @@ class Outcome:
 
     value: Any = None
     error: BaseException | None = None
+    #: Whether the error is none of the stage: a Ctrl-C, or what a handler of signals raised, is to end the program.
+    ends_run: bool = False
+    #: Whether it has not come back from where it ran.
+    is_worker_gone: bool = False
     #: Seconds that the call took.
     took: float = 0.0
     #: Bytes that were stored; None when nothing was.
@@ -53,17 +58,13 @@ class Keeping:
 
 
 def perform(stage: Stage, args: Sequence[Any], keeping: Keeping | None) -> Outcome:
-    """Call a stage and, when it is to be kept, store its result.
-
-    What the stage raises comes back in the outcome, but for what ends the program.
-    """
+    """Call a stage and, when it is to be kept, store its result. What the stage raises comes back in the outcome."""
     call = stage.__wrapped__
     began = perf_counter()
     try:
         value = call(*args)
-    except Exception as error:  # what does not depend on this stage goes on
-        capture = stage.capture_name if _is_captured(error) else ""
-        return Outcome(error=error, took=perf_counter() - began, capture=capture, store=location.get_ckpt_dir() if capture else "")
+    except BaseException as error:  # what does not depend on this stage goes on
+        return _failed(stage, error, perf_counter() - began)
     made = Outcome(value=value, took=perf_counter() - began)
     if keeping is not None:
         try:
@@ -73,8 +74,19 @@ def perform(stage: Stage, args: Sequence[Any], keeping: Keeping | None) -> Outco
         except NotKeptError as trouble:
             made.trouble = str(trouble)
         except Exception as trouble:  # a full disk costs the storing, not the run
-            made.trouble = f"{type(trouble).__name__}: {trouble}"
+            made.trouble = reason(trouble)
     return made
+
+
+def _failed(stage: Stage, error: BaseException, took: float) -> Outcome:
+    capture = stage.capture_name if _is_captured(error) else ""
+    return Outcome(
+        error=error,
+        ends_run=not isinstance(error, Exception) and (isinstance(error, KeyboardInterrupt) or belongs_to_program(error)),
+        took=took,
+        capture=capture,
+        store=location.get_ckpt_dir() if capture else "",
+    )
 
 
 def _is_captured(error: BaseException) -> bool:
@@ -150,7 +162,7 @@ def work(task: Task) -> Answer:
             args.append(unpack(given.slot, place.read(given.slot.file)) if isinstance(given, Stored) else given)
         except (OSError, DamagedError):
             return Answer(outcome=None, missing=given.number)
-    with with_checkpoint_tags(*task.tags):
+    with only_tags(*task.tags):
         outcome = perform(stage, args, keeping)
     outcome.host = socket.gethostname()
     return _answer(outcome)

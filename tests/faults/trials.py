@@ -1,0 +1,249 @@
+"""One trial: a child in which a program runs while something fails, and what has to hold when both are over."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn, Protocol
+
+import ckpt
+from ckpt._replaying.rehydrate import Capture
+from ckpt._store import trust
+from ckpt._store.store import Store
+from ckpt._store.upkeep import GRACE, LOCK, MANY
+from tests.faults.programs import Program, fails, gives, handles, outer, raises
+
+#: Seconds after which a child hangs.
+PATIENCE = 60
+#: By which signal each of what a program itself has to see comes, and the kill.
+SIGNALS = {"KeyboardInterrupt": signal.SIGINT, "TimeoutError": signal.SIGUSR1, "SIGKILL": signal.SIGKILL}
+#: What is captured when all is well again.
+AGAIN = [["after", "all"]]
+#: Descriptors that a process may hold for its journal, beyond those it had.
+OURS = 2
+
+
+class Fault(Protocol):
+    """Something that strikes once, at the Nth step of what a program does; never, when there are fewer."""
+
+    #: What strikes: among others an exception, by name, or `SIGKILL`.
+    kind: str
+
+    def arm(self) -> None:
+        """Begin to count, in the child."""
+
+    def disarm(self) -> None:
+        """Strike no more."""
+
+    def watch(self, pid: int) -> int:
+        """Wait for the child, in the parent; return how it ended, as `waitpid` does."""
+
+    def result(self) -> tuple[int, str]:
+        """Return, in the parent, how many steps were counted, and what was struck; an empty text for nothing."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a trial: how many steps were counted, and which was struck, if any; and what was wrong in the end."""
+
+    steps: int
+    struck: str
+    wrong: list[str] = field(default_factory=list)
+    #: Whether something failed that the program was told of, or that killed it.
+    is_felt: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class Noticed:
+    """What a program notices: the exception it ended with, warnings, exceptions that were only printed, descriptors that stay open."""
+
+    ended: str | None
+    warned: list[str]
+    stray: list[str]
+    opened: int
+
+
+class Bench:
+    """A directory in which trials run one after the other, each on a fresh copy of a store with earlier captures.
+
+    It takes over the process: its store, its key, its working directory.
+    """
+
+    def __init__(self, directory: str, *, is_warm: bool) -> None:
+        self.disk = os.path.join(directory, "disk")
+        self.store = os.path.join(self.disk, ".pyckpt")
+        os.environ["XDG_STATE_HOME"] = self._state = os.path.join(directory, "state")
+        os.chdir(directory)
+        with open("pyproject.toml", "w", encoding="ascii") as file:
+            file.write('[tool.ckpt]\nquota = "100kB"\n')
+        ckpt.set_ckpt_dir(os.path.join(directory, "warm"))
+        trust.key()
+        if is_warm:  # what a process finds out once is found out
+            gives()
+        ckpt.set_ckpt_dir(self.store)
+        self._record("earlier", 1)
+        self._record("crowded", MANY)
+        shutil.move(self._state, "key")
+
+    def _record(self, name: str, count: int) -> None:
+        for number in range(count):
+            child = os.fork()
+            if child == 0:
+                _in_child(lambda number=number: _record_earlier(number))
+            assert os.waitpid(child, 0)[1] == 0, "the earlier captures cannot be made"
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.store, "journals", LOCK))  # nobody has tidied it yet
+        for directory, _, files in os.walk(self.store):
+            for file in files:  # so old that whatever is not needed may go
+                os.utime(os.path.join(directory, file), (time.time() - 2 * GRACE,) * 2)
+        shutil.move(self.store, name)
+
+    def _lay(self, program: Program) -> None:
+        """Put the earlier captures, and the key, in place."""
+        for path in (self.store, self._state):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree("key", self._state)
+        shutil.copytree("crowded" if program.is_crowded else "earlier", self.store)
+
+    def run(self, program: Program, fault: Fault) -> Outcome:
+        """Run a program in a child while something fails, and return what came of it."""
+        self._lay(program)
+        earlier = {header.id: header for header in Store(self.store).headers()}
+        child = os.fork()
+        if child == 0:
+            _in_child(lambda: _live_through(program, fault))
+        status = fault.watch(child)
+        steps, struck = fault.result()
+        outcome = Outcome(steps, struck)
+        is_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        if os.path.exists("noticed"):
+            with open("noticed", encoding="utf-8") as file:
+                noticed = Noticed(**json.load(file))
+            outcome.wrong += _judge(program, fault.kind, struck, noticed)
+            outcome.is_felt = bool(noticed.ended or noticed.warned)
+            os.unlink("noticed")
+        if status and not (fault.kind == "SIGKILL" and is_killed):
+            outcome.wrong.append(f"it ended with {os.waitstatus_to_exitcode(status)}")
+        gone = {id for id, header in earlier.items() if program.clears and header.status == "returned"}
+        outcome.wrong += self._look(set(earlier) - gone, is_killed=is_killed)
+        return outcome
+
+    def _look(self, earlier: set[str], *, is_killed: bool) -> Iterator[str]:
+        """Yield what is wrong with the store now that the program is gone."""
+        opened: dict[str, tuple[Any, ...]] = {}
+        yield from examine(self.store, opened)
+        if gone := earlier.difference(opened):
+            yield f"{len(gone)} earlier captures are gone, or do not open"
+        if (AGAIN,) not in [args for args in opened.values() if len(args) == 1 and type(args[0]) is list] and not is_killed:
+            yield "what was captured afterwards is not there"
+
+
+def examine(store: str, opened: dict[str, tuple[Any, ...]] | None = None) -> Iterator[str]:
+    """Yield what is wrong with a store: what `check` finds, and what does not open. The arguments of what does go into `opened`, by id."""
+    found = Store(store)
+    for finding in found.check():
+        yield f"{finding.what}: {finding.path} at {finding.offset}"
+    for header in found.headers():
+        try:
+            capture = Capture(found, header.id, trust=True)
+            capture.frames  # noqa: B018  loads them
+            if opened is not None:
+                opened[header.id] = capture.args
+        except Exception as error:
+            yield f"{header.name} does not open: {error!r}"
+
+
+def _in_child(work: Any) -> None:
+    """Do `work` and end, whatever happens."""
+    try:
+        work()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _record_earlier(number: int) -> None:
+    """Record a capture of each kind, then end as a program does."""
+    gives([[number]])
+    if not number:
+        raises(outer)
+        handles()
+        fails()
+    atexit._run_exitfuncs()
+
+
+def _live_through(program: Program, fault: Fault) -> None:
+    """Run a program while something fails, and write down what it noticed."""
+    signal.alarm(PATIENCE)
+    signal.signal(signal.SIGUSR1, _time_out)
+    program.prepare()
+    held = _descriptors()
+    with _listening() as (warned, stray):
+        ended = _ending(program, fault)
+        gives(AGAIN)
+    noticed = Noticed(ended=None if ended is None else repr(ended), warned=warned, stray=stray, opened=_descriptors() - held)
+    with open("noticed", "w", encoding="utf-8") as file:
+        json.dump(asdict(noticed), file)
+
+
+def _time_out(number: int, frame: object) -> NoReturn:
+    """Do what a program does that limits its own time."""
+    raise TimeoutError
+
+
+def _ending(program: Program, fault: Fault) -> BaseException | None:
+    """Run what a program does while something fails; return what came out of it."""
+    try:
+        fault.arm()
+        try:
+            program.act()
+        finally:
+            fault.disarm()
+    except BaseException as error:
+        return error
+    return None
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[list[str], list[str]]]:
+    """Collect warnings, and exceptions that reach nobody but standard error."""
+    warned: list[str] = []
+    stray: list[str] = []
+    hooks = warnings.showwarning, sys.unraisablehook
+    warnings.showwarning = lambda message, *_: warned.append(str(message))
+    sys.unraisablehook = lambda unraisable: stray.append(repr(unraisable.exc_value))
+    try:
+        yield warned, stray
+    finally:
+        warnings.showwarning, sys.unraisablehook = hooks
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+
+def _judge(program: Program, kind: str, struck: str, noticed: Noticed) -> Iterator[str]:
+    """Yield what a program noticed that it must not, or did not that it must."""
+    signalled = f"{kind}()" if kind in SIGNALS and struck else ""
+    came_out = [each for each in (noticed.ended, *noticed.stray) if each is not None]
+    if signalled and signalled not in came_out:
+        yield "what the signal raised is lost"
+    for each in came_out:
+        is_said = program.is_command and struck and not each.startswith("NoticedError")
+        if not (is_said or each == signalled):
+            yield f"{each} came out"
+    if len(noticed.warned) > program.captures * bool(struck) or len(set(noticed.warned)) < len(noticed.warned):
+        yield f"warned {len(noticed.warned)} times: {noticed.warned}"
+    if noticed.opened > OURS and not signalled and "stat" not in struck:  # a number of which the system says nothing is not closed
+        yield f"{noticed.opened} more descriptors are open"
