@@ -401,6 +401,40 @@ os.kill(os.getpid(), signal.SIGKILL)
     process.communicate(timeout=60)
 
 
+def test_a_child_that_is_forked_while_a_journal_is_made_does_not_hold_it(run: Callable[..., subprocess.Popen[str]], path: Path) -> None:
+    """Whatever its parent's other threads are at: when the parent is gone nobody holds its journals."""
+    program = """
+stop = threading.Event()
+def begin():
+    while not stop.is_set():
+        again = Journal(journal.directory, KEY)
+        again.open()
+        again.close()
+threads = [threading.Thread(target=begin) for _ in range(2)]
+for thread in threads: thread.start()
+children = []
+for _ in range(60):
+    child = os.fork()
+    if child == 0:
+        time.sleep(60)
+        os._exit(0)
+    children.append(child)
+stop.set()
+for thread in threads: thread.join()
+print(*children, flush=True)
+os._exit(0)
+"""
+    process = run(program)
+    children = list(map(int, process.stdout.readline().split()))  # type: ignore[union-attr]
+    try:
+        process.wait(timeout=60)
+        assert len(children) == 60
+        assert [file.name for file in (path / "journals").glob("*.jsonl") if is_held(str(file))] == []
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+
+
 def test_a_fork_behind_pythons_back_is_noticed(run: Callable[..., subprocess.Popen[str]], path: Path) -> None:
     """A child forked by a C library, without Python's handlers, does not write to its parent's files."""
     program = """

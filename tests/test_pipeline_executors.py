@@ -57,6 +57,16 @@ def both(left, right):
 
 
 @chkpt.Stage.wrap()
+def fresh():
+    return [1]
+
+
+@chkpt.Stage.wrap()
+def sizes(one, other):
+    return len(one), len(other)
+
+
+@chkpt.Stage.wrap()
 def broken(values):
     wanted = values[0] + 41
     raise KeyError(wanted)
@@ -73,6 +83,7 @@ def lock(values):
 
 
 pipeline = (first >> left, first >> right) >> both
+late = (first >> right, (first, fresh) >> sizes) >> sizes
 failing = (first >> broken, first >> right) >> both
 dying = (first >> gone, first >> right) >> both
 stuck = first >> lock
@@ -203,6 +214,37 @@ def test_a_damaged_input_is_computed_again_for_the_worker(job: Any, tmp_path: Pa
     path = Path(config.get_checkpoint_path(job.pipeline.args[1]))
     path.write_bytes(path.read_bytes()[:-3])
     assert job.pipeline(config) == (6, (1, 2, 3), True, False)
+
+
+def damage(config: chkpt.Config, node: chkpt.Stage | chkpt.Pipeline) -> None:
+    """Cut a stored result, so that its first line is as good as before."""
+    path = Path(config.get_checkpoint_path(node))
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_a_damaged_input_of_several_is_computed_again_once(job: Any, tmp_path: Path, workers: Executor, store: bool) -> None:
+    """One worker finds it out, while others are on their way or still wait for another input."""
+    config = chkpt.Config(load=["first"], store=store, dir=tmp_path / "results", executor=workers)
+    job.late(chkpt.Config(dir=config.dir, progress=False))
+    damage(config, job.first)
+    assert job.late(config) == (3, 2)
+
+
+def test_a_result_that_nobody_seemed_to_need_any_more_is_computed_again(job: Any, tmp_path: Path, workers: Executor) -> None:
+    """What had been taken for loaded turns out to be damaged when its own input has been forgotten."""
+    config = chkpt.Config(load=["right"], store=False, dir=tmp_path / "results", executor=workers)
+    job.pipeline(chkpt.Config(dir=config.dir, progress=False))
+    damage(config, job.pipeline.args[1])
+    assert job.pipeline(config) == (6, (1, 2, 3), True, False)
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_one_result_in_two_places_is_two_there_too(kind: str, job: Any) -> None:
+    """A worker gets an input that it takes twice as two objects, whether or not it shares our memory."""
+    with EXECUTORS[kind]() as executor:
+        stage = chkpt.Stage(lambda one, other: one is other, name="same")
+        assert ((job.first,) * 2 >> stage)(chkpt.Config(store=False, executor=executor)) is False
 
 
 DASK = """

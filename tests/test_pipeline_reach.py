@@ -195,6 +195,12 @@ WAYS: dict[str, tuple[str, str, str, str]] = {
         "COUNT = 5",
         "value of COUNT changed",
     ),
+    "an attribute of a function": (
+        "def one(): return one.rate\none.rate = 1\n@chkpt.Stage.wrap()\ndef stage(): return one()",
+        "rate = 1",
+        "rate = 2",
+        "attributes of one changed",
+    ),
     "a base class": (
         "class Base:\n def one(self): return 1\nclass Sub(Base): pass\n@chkpt.Stage.wrap()\ndef stage(): return Sub().one()",
         "return 1",
@@ -417,7 +423,7 @@ def test_two_stages_of_one_method_are_one_node() -> None:
 def test_what_a_stage_is_bound_to_may_be_unhashable(tmp_path: Path) -> None:
     """An open file says nothing about what is in it: computed again, and that is said."""
     with (tmp_path / "lines").open("w+") as file:
-        pipeline, config = chkpt.Pipeline(chkpt.Stage(partial(len, file))), chkpt.Config(load=True, dir=tmp_path)
+        pipeline, config = chkpt.Pipeline(chkpt.Stage(partial(str, file), name="len")), chkpt.Config(load=True, dir=tmp_path)
         (step,) = pipeline.plan(config)
         assert (step.action, step.why[:46]) == ("run", "what it is bound to cannot be hashed: TypeErro")
         with pytest.raises(UsageError, match="The result of 'len' is not stored: what it is bound to"):

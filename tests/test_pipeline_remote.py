@@ -163,3 +163,12 @@ def test_a_url_that_makes_no_sense_is_said() -> None:
     """In one line, before anything runs."""
     with pytest.raises(UsageError, match="Protocol not known"):
         chkpt.Pipeline(chkpt.Stage(lambda: [1], name="one"))(chkpt.Config(dir="nosuch://results"))
+
+
+def test_without_a_directory_for_locks_everybody_computes(tmp_path: Path) -> None:
+    """A machine on which nothing can be kept runs a pipeline all the same, with its results elsewhere."""
+    (tmp_path / "file").write_text("")
+    ckpt.set_ckpt_dir(tmp_path / "file" / "store")
+    config = chkpt.Config(load=True, dir="memory://lockless", key="name", progress=False)
+    pipeline = chkpt.Pipeline(chkpt.Stage(lambda: [1], name="one"))
+    assert pipeline(config) == pipeline(config) == [1]

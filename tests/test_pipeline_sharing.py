@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import nullcontext
 from multiprocessing import get_context
@@ -103,7 +103,7 @@ class Costly:
 
 
 @pytest.fixture
-def copies() -> Iterator[list[int]]:
+def copies() -> list[int]:
     """How often a result was copied."""
     Costly.copies.clear()
     return Costly.copies

@@ -29,5 +29,6 @@ def exit_codes() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except OSError as err:  # a full disk, a file that must not be read: what a replayed program raises does not come here
-        complain(f"{err.strerror or err}: {err.filename!r}" if err.filename else str(err))
+        gone = "The working directory does not exist any more." if isinstance(err, FileNotFoundError) else str(err)
+        complain(f"{err.strerror or err}: {err.filename!r}" if err.filename else gone)
         sys.exit(1)

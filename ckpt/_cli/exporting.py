@@ -64,15 +64,14 @@ def import_(path: Path) -> None:
     Everything in the file is checked first, nothing of it is run, and nothing is placed unless all of it is sound. The captures are as
     foreign afterwards as they were before: info, show and diff look at them; to open one, accept it with trust.
     """
-    import os
-
     from ckpt._cli import report
     from ckpt._cli.stores import opened
     from ckpt._model.config import read_config
     from ckpt._store.importing import import_file
+    from ckpt._store.location import working_directory
 
     store = opened()
-    done = import_file(store, path, limit=read_config(os.getcwd()).quota)
+    done = import_file(store, path, limit=read_config(working_directory()).quota)
     if done.placed:
         write(report.plain(report.rows(done.placed, time.time())))
     known = f"{plural(len(done.known), 'capture')} {'was' if len(done.known) == 1 else 'were'} there already"

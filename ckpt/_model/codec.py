@@ -58,6 +58,11 @@ class Encoded:
     secrets: Secrets | None = None
 
 
+#: (the containers of a root) -> what is secret in them, for which placeholders now stand there; None when nothing is
+Search = Callable[[Sequence[Container]], Secrets | None]
+Looking = tuple[Search, Sequence[Container]]
+
+
 @dataclass(slots=True, kw_only=True)
 class Limits:
     """How much, and what, is kept of one moment."""
@@ -77,30 +82,32 @@ def encode(
     *,
     chain: Iterable[BaseException] = (),
     secrets: Secrets | None = None,
-    is_watched: bool = False,
+    search: Search | None = None,
 ) -> Encoded:
     """Return `root` encoded, with everything that could be kept.
 
-    `secrets`, which a search has found, are left out, and with them whatever else is met. Without them, values that are watched are looked
-    at while they are written, and no longer when they grow beyond memory.
+    `secrets` are left out, and whatever else is met under a secret name. Where none are known, `search` is asked for them, with the
+    containers, when the values are such that there may be some; nothing is looked for without it.
 
     `containers` are the dicts and lists inside `root` that the caller made for this call, whose items are the program's values: those are
     left out where nothing less helps, and placeholders are put in their places. Exceptions, those of `chain` and all others, are kept
     with cause, context and all state, whatever their own reducers do. Raises nothing but what belongs to the program, what
     `open_spill` or its file raises, and RecursionError where the program has left no room on the stack.
     """
+    looking = None if search is None else (search, containers)
     try:
-        try:
-            return _encode(root, containers, limits, secrets, is_watched=is_watched)
-        except NeedsRedactionError:
-            return _encode(root, containers, limits, Secrets(), is_watched=False)
+        return _encode(root, containers, limits, secrets, looking)
+    except NeedsRedactionError as found:
+        return encode(root, containers, limits, secrets=found.secrets or Secrets())
     except SpillError as error:
         raise error.reason from None
 
 
-def _encode(root: object, containers: Sequence[Container], limits: Limits, secrets: Secrets | None, *, is_watched: bool) -> Encoded:
+def _encode(
+    root: object, containers: Sequence[Container], limits: Limits, secrets: Secrets | None, looking: Looking | None
+) -> Encoded:
     try:
-        return _climb(root, limits, secrets, is_watched=is_watched)
+        return _climb(root, limits, secrets, looking)
     except (SpillError, NeedsRedactionError):
         raise
     except Exception as error:
@@ -109,21 +116,41 @@ def _encode(root: object, containers: Sequence[Container], limits: Limits, secre
             raise
         is_too_large = isinstance(error, TooLargeError)
     left_out: LeftOut = {}
-    secrets = Secrets() if secrets is None and is_watched else secrets
-    found = _encode_without(root, containers, limits, left_out, secrets, is_too_large=is_too_large)
+    rest = _Rest(root, containers, limits, left_out, _known(secrets, looking))
+    found = _encode_without(rest, is_too_large=is_too_large)
     if found is None:
-        found = _encode_nothing(root, containers, limits, left_out, secrets)
+        found = _encode_nothing(rest)
     replace_left_out(containers, left_out)
     found.lost |= {key: reason for key, (_, reason) in left_out.items()}
     return found
 
 
-def _climb(root: object, limits: Limits, secrets: Secrets | None, *, is_watched: bool) -> Encoded:
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What cannot be encoded as a whole."""
+
+    root: object
+    containers: Sequence[Container]
+    limits: Limits
+    #: What is left out of it; grows.
+    left_out: LeftOut
+    secrets: Secrets | None
+
+
+def _known(secrets: Secrets | None, looking: Looking | None) -> Secrets | None:
+    """Return what is secret for a pickler that leaves out what it meets; None for one that does not."""
+    if secrets is not None or looking is None:
+        return secrets
+    search, containers = looking
+    return search(containers) or Secrets()
+
+
+def _climb(root: object, limits: Limits, secrets: Secrets | None, looking: Looking | None) -> Encoded:
     """Return what the quickest pickler makes of `root` that can keep it."""
     is_deep = False
-    for make in (_plain, _robust) if secrets is None else (_redacting(secrets),):
+    for make in (_plain, _robust) if secrets is None else (_redacting,):
         try:
-            return _dump_once(make, root, limits, is_watched) if secrets is None else _dump(make, root, limits, secrets)
+            return _dump_once(make, root, limits, None, looking) if secrets is None else _dump(make, root, limits, secrets)
         except NeedsCareError:
             continue
         except (TooLargeError, SpillError, NeedsRedactionError):
@@ -133,88 +160,85 @@ def _climb(root: object, limits: Limits, secrets: Secrets | None, *, is_watched:
             is_deep = isinstance(error, RecursionError)
             if is_deep and not has_room(_NEEDED):
                 raise
-    secrets = Secrets() if secrets is None and is_watched else secrets
-    return _dump_thoroughly(root, limits, {}, secrets, is_deep=is_deep)
+    return _dump_thoroughly(root, limits, _known(secrets, looking), {}, is_deep=is_deep)
 
 
-def _dump_thoroughly(root: object, limits: Limits, left_out: LeftOut, secrets: Secrets | None, *, is_deep: bool = False) -> Encoded:
+def _dump_thoroughly(root: object, limits: Limits, secrets: Secrets | None, left_out: LeftOut, *, is_deep: bool = False) -> Encoded:
     try:
-        return _dump(_thorough(left_out, secrets, is_deep=is_deep), root, limits, secrets)
+        return _dump(_thorough(left_out, is_deep=is_deep), root, limits, secrets)
     except RecursionError:
         if is_deep:
             raise
-        return _dump(_thorough(left_out, secrets, is_deep=True), root, limits, secrets)
+        return _dump(_thorough(left_out, is_deep=True), root, limits, secrets)
 
 
-MakePickler = Callable[[Sink, Limits, dict[int, str]], Any]
+MakePickler = Callable[[Sink, Limits, dict[int, str], Secrets | None], Any]
 
 
 def _dump(make: MakePickler, root: object, limits: Limits, secrets: Secrets | None) -> Encoded:
     """Return what a pickler makes of `root`; again, when a secret was found that stands further up in the stream already."""
-    if secrets is None:
-        return _dump_once(make, root, limits)
-    for rounds in range(1, _ROUNDS + 1):
-        secrets.grew = False
-        encoded = _dump_once(make, root, limits)
-        if not secrets.grew or rounds == _ROUNDS:
-            break
+    for _ in range(_ROUNDS):
+        if secrets is not None:
+            secrets.grew = False
+        encoded = _dump_once(make, root, limits, secrets, None)
+        if secrets is None or not secrets.grew:
+            return encoded
         if encoded.spill is not None:
             encoded.spill.discard()
-    encoded.secrets = secrets
-    return encoded
+    raise pickle.PicklingError("its values change while they are kept")
 
 
-def _dump_once(make: MakePickler, root: object, limits: Limits, is_watched: bool = False) -> Encoded:
+def _dump_once(make: MakePickler, root: object, limits: Limits, secrets: Secrets | None, looking: Looking | None) -> Encoded:
     sink, lost = Sink(limits.max_bytes, limits.open_spill), {}  # type: Sink, dict[int, str]
-    sink.is_watched = is_watched
+    sink.looking = looking
     try:
-        pickler = make(sink, limits, lost)
+        pickler = make(sink, limits, lost, secrets)
         pickler.dump(root)
-        if type(pickler) is pickle.Pickler:
+        is_plain = type(pickler) is pickle.Pickler
+        if is_plain:
             sink.refuse_main()
-        if is_watched:
-            sink.refuse_passwords()
+        if sink.looking is not None and not (is_plain and not pickler.dispatch_table and sink.is_nameless()):
+            sink.refuse_secrets()
     except BaseException as error:
         sink.discard()
         if isinstance(error, Exception) or belongs_to_program(error):
             raise
         raise pickle.PicklingError(type_name(type(error))) from error
-    return Encoded(stream=b"".join(sink.chunks), spill=sink.spill, buffers=sink.buffers, lost=lost)
+    return Encoded(stream=b"".join(sink.chunks), spill=sink.spill, buffers=sink.buffers, lost=lost, secrets=secrets)
 
 
-def _plain(sink: Sink, limits: Limits, lost: dict[int, str]) -> pickle.Pickler:
+def _plain(sink: Sink, limits: Limits, lost: dict[int, str], secrets: Secrets | None) -> pickle.Pickler:
     pickler = pickle.Pickler(sink, 5, buffer_callback=sink.take_buffer)
     pickler.dispatch_table = PlainWays(limits.exclude)
     return pickler
 
 
-def _robust(sink: Sink, limits: Limits, lost: dict[int, str]) -> pickle.Pickler:
+def _robust(sink: Sink, limits: Limits, lost: dict[int, str], secrets: Secrets | None) -> pickle.Pickler:
     pickler = RobustPickler(sink, sink.take_buffer, limits.exclude, lost)
-    pickler.is_watched = sink.is_watched
+    pickler.is_watched = sink.looking is not None
     return pickler
 
 
-def _redacting(secrets: Secrets) -> MakePickler:
-    return lambda sink, limits, lost: RedactingPickler(sink, sink.take_buffer, limits.exclude, lost, secrets)
+def _redacting(sink: Sink, limits: Limits, lost: dict[int, str], secrets: Secrets | None) -> pickle.Pickler:
+    return RedactingPickler(sink, sink.take_buffer, limits.exclude, lost, secrets)
 
 
-def _thorough(left_out: LeftOut, secrets: Secrets | None, *, is_deep: bool) -> MakePickler:
-    return lambda sink, limits, lost: ThoroughPickler(
+def _thorough(left_out: LeftOut, *, is_deep: bool) -> MakePickler:
+    return lambda sink, limits, lost, secrets: ThoroughPickler(
         sink, sink.take_buffer, limits.exclude, lost, left_out=left_out, is_deep=is_deep, secrets=secrets
     )
 
 
-def _encode_without(
-    root: object, containers: Sequence[Container], limits: Limits, left_out: LeftOut, secrets: Secrets | None, *, is_too_large: bool
-) -> Encoded | None:
-    """Return `root` without what cannot be kept, which is added to `left_out`; None when that is not found out."""
+def _encode_without(rest: _Rest, *, is_too_large: bool) -> Encoded | None:
+    """Return the root without what cannot be kept, which is added to what is left out; None when that is not found out."""
+    limits = rest.limits
     for _ in range(_ROUNDS):
         if is_too_large:
-            leave_out_largest(containers, limits.max_bytes, limits.exclude, left_out)
+            leave_out_largest(rest.containers, limits.max_bytes, limits.exclude, rest.left_out)
         else:
-            leave_out_offenders(containers, limits.exclude, left_out)
+            leave_out_offenders(rest.containers, limits.exclude, rest.left_out)
         try:
-            return _dump_thoroughly(root, limits, left_out, secrets)
+            return _dump_thoroughly(rest.root, limits, rest.secrets, rest.left_out)
         except SpillError:
             raise
         except Exception as error:
@@ -223,13 +247,12 @@ def _encode_without(
     return None
 
 
-def _encode_nothing(
-    root: object, containers: Sequence[Container], limits: Limits, left_out: LeftOut, secrets: Secrets | None
-) -> Encoded:
-    """Return `root` with placeholders for all that is in its containers; failing even that, placeholders for its own items."""
-    leave_out_all(containers, left_out, "not all of these values can be kept together")
+def _encode_nothing(rest: _Rest) -> Encoded:
+    """Return the root with placeholders for all that is in its containers; failing even that, placeholders for its own items."""
+    leave_out_all(rest.containers, rest.left_out, "not all of these values can be kept together")
+    root, secrets = rest.root, rest.secrets
     try:
-        return _dump_thoroughly(root, Limits(exclude=limits.exclude), left_out, secrets)
+        return _dump_thoroughly(root, Limits(exclude=rest.limits.exclude), secrets, rest.left_out)
     except Exception as error:
         let_pass(error)
         reason = f"cannot be kept: {type_name(type(error))}"
@@ -271,4 +294,4 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-__all__ = ["BUFFER_THRESHOLD", "SPILL_THRESHOLD", "Container", "Encoded", "Limits", "Spill", "Surroundings", "decode", "encode"]
+__all__ = ["BUFFER_THRESHOLD", "SPILL_THRESHOLD", "Container", "Encoded", "Limits", "Search", "Spill", "Surroundings", "decode", "encode"]

@@ -47,7 +47,8 @@ def is_innocent(value: Any) -> bool:
     if (kind is not tuple and kind is not list) or len(value) > _FEW:
         return False
     for item in value:
-        if id(type(item)) not in _PLAIN:  # a type itself may have a hash of the program's making
+        kind = type(item)
+        if kind is not float and kind is not int and kind is not str and id(kind) not in _PLAIN:  # a type may have a hash of its own
             return False
     return True
 

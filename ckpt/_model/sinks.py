@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ckpt._model.interrupts import let_pass
 from ckpt._model.redact import has_password
+
+if TYPE_CHECKING:
+    from ckpt._model.secrets import Secrets
 
 #: Buffers of at least this many bytes leave the stream and become objects of their own.
 BUFFER_THRESHOLD = 64 * 1024
@@ -17,6 +20,10 @@ SPILL_THRESHOLD = 1024 * 1024
 _FRAME_LIMIT = 132 * 1024
 #: How a piece with frames in it begins: with the protocol, or with a frame.
 _FRAME_STARTS = frozenset({pickle.PROTO[0], pickle.FRAME[0]})
+
+
+#: The stream's own dicts: the root, and the arguments by keyword.
+_DICT, _OWN_DICTS = pickle.EMPTY_DICT, 2
 
 
 class Spill(Protocol):
@@ -38,7 +45,11 @@ class NeedsCareError(Exception):
 
 
 class NeedsRedactionError(Exception):
-    """Something secret would have been written."""
+    """Something secret would have been written; a search may have found what."""
+
+    def __init__(self, secrets: Secrets | None) -> None:
+        super().__init__()
+        self.secrets = secrets
 
 
 class SpillError(Exception):
@@ -52,12 +63,12 @@ class SpillError(Exception):
 class Sink:
     """Takes what a pickler writes: pieces in memory, a spill file when they grow, `TooLargeError` when they grow too far."""
 
-    __slots__ = ("buffers", "chunks", "is_watched", "limit", "names_main", "open_spill", "size", "spill")
+    __slots__ = ("buffers", "chunks", "limit", "looking", "names_main", "open_spill", "size", "spill")
 
     def __init__(self, limit: int, open_spill: Callable[[], Spill] | None) -> None:
         self.limit = limit
-        #: Whether nothing secret may be written.
-        self.is_watched = False
+        #: What finds secrets, and where; None when nobody looks for any.
+        self.looking: tuple[Callable[[Any], Secrets | None], Any] | None = None
         self.open_spill = open_spill
         self.chunks: list[bytes] = []
         self.buffers: list[memoryview] = []
@@ -72,7 +83,8 @@ class Sink:
         self.size += size
         if self.size > self.limit:
             raise TooLargeError
-        if (size <= _FRAME_LIMIT or data[0] in _FRAME_STARTS) and b"_main__" in data:
+        # `in` tries for a number first, and costs ten times as much for a short piece.
+        if (size <= _FRAME_LIMIT or data[0] in _FRAME_STARTS) and type(data) is bytes and data.find(b"_main__") >= 0:
             self.names_main = True
         if self.spill is None and (self.size <= SPILL_THRESHOLD or self.open_spill is None):
             self.chunks.append(data if type(data) is bytes else bytes(data))
@@ -95,14 +107,21 @@ class Sink:
         if self.names_main:
             raise NeedsCareError
 
-    def refuse_passwords(self) -> None:
-        """Raise `NeedsRedactionError` when there is a URL with a password in what is in memory, and on no disk yet."""
-        if any(b"://" in chunk and has_password(chunk) for chunk in self.chunks):
-            raise NeedsRedactionError
+    def is_nameless(self) -> bool:
+        """Whether there are no names in a short stream but those of the arguments: no other dicts, and no URL."""
+        chunks = self.chunks
+        return len(chunks) == 1 and chunks[0].count(_DICT) <= _OWN_DICTS and chunks[0].find(b"://") < 0
+
+    def refuse_secrets(self) -> None:
+        """Raise `NeedsRedactionError` when there is something secret among the values; what was written is in memory only."""
+        looking, self.looking = self.looking, None
+        secrets = looking[0](looking[1]) if looking is not None else None
+        if secrets is not None or any(chunk.find(b"://") >= 0 and has_password(chunk) for chunk in self.chunks):
+            raise NeedsRedactionError(secrets)
 
     def _write_to_spill(self, data: bytes | memoryview) -> None:
-        if self.spill is None and self.is_watched:
-            self.refuse_passwords()
+        if self.looking is not None:
+            self.refuse_secrets()
         try:
             if self.spill is None:
                 assert self.open_spill is not None

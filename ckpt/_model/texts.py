@@ -123,14 +123,18 @@ def _complex(value: Any, depth: int) -> str:
 
 
 def _string(value: Any, depth: int) -> str:
-    if "://" in (beginning := str.__getitem__(value, slice(_URL_LIMIT))):
-        value = without_passwords(beginning)
+    if str.__len__(value) > _URL_LIMIT:
+        value = str.__getitem__(value, slice(_URL_LIMIT))
+    if str.__contains__(value, "://"):
+        value = without_passwords(str.__str__(value))
     return str.__repr__(value) if str.__len__(value) <= STRING_LIMIT else f"{str.__getitem__(value, slice(STRING_LIMIT))!r}..."
 
 
 def _bytes(value: Any, depth: int) -> str:
-    if b"://" in (beginning := bytes.__getitem__(value, slice(_URL_LIMIT))):
-        value = without_passwords(beginning.decode("latin-1")).encode("latin-1")
+    if bytes.__len__(value) > _URL_LIMIT:
+        value = bytes.__getitem__(value, slice(_URL_LIMIT))
+    if bytes.find(value, b"://") >= 0:
+        value = without_passwords(bytes.decode(value, "latin-1")).encode("latin-1")
     return bytes.__repr__(value) if bytes.__len__(value) <= STRING_LIMIT else f"{bytes.__getitem__(value, slice(STRING_LIMIT))!r}..."
 
 

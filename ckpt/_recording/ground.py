@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import suppress
 
 from ckpt import _version
 from ckpt._model import redact
@@ -45,7 +44,7 @@ class Ground:
             warn(text)
         self.objects = Objects(os.path.join(found.path, "objects"))
         self.journal = Journal(found.path, _key(), version=_version.VERSION)
-        config = read_config(_directory())
+        config = read_config(location.working_directory())
         redact.configure(config.secret, config.not_secret)
         #: The most that one capture may hold where its decorator does not say.
         self.max_bytes = config.max_bytes
@@ -63,7 +62,7 @@ class Ground:
 
     def process(self) -> str:
         """Return the name of the process record as things stand now, written with the first event that names it."""
-        known = (len(sys.modules), _directory(), len(sys.path), self.pid, len(self._sources.edited))
+        known = (len(sys.modules), location.working_directory(), len(sys.path), self.pid, len(self._sources.edited))
         said = self._said
         if time.monotonic() - self._looked > PAUSE:
             self._looked = time.monotonic()
@@ -112,12 +111,6 @@ class Ground:
         return held[1]
 
 
-def _directory() -> str:
-    with tolerate(OSError):
-        return os.getcwd()
-    return ""
-
-
 def _key() -> bytes | None:
     try:
         key = trust.key()
@@ -135,11 +128,13 @@ def _tidy_at_exit(path: str, quota: int) -> None:
 
 def _tidy() -> None:
     """Tidy the stores that this process wrote to, and keep them within their quota, when it ends cleanly: at most once an hour."""
-    with suppress(Exception):  # at exit nothing may be said
+    try:
         for path, (pid, quota) in _Held.stores.items():
             store = Store(path, version=_version.VERSION)
             if pid == os.getpid() and store.maintain():
                 store.fit(quota)
+    except Exception:  # at exit nothing may be said
+        return
 
 
 def _note_fork() -> None:

@@ -10,11 +10,12 @@ import platform
 import sys
 from types import ModuleType
 
-from ckpt._model.interrupts import let_pass, tolerate
+from ckpt._model.interrupts import let_pass
 from ckpt._model.packages import canonical, versions_on
 from ckpt._model.record import Json
 from ckpt._model.redact import redacted_arguments
 from ckpt._store.files import user
+from ckpt._store.location import working_directory
 
 
 def describe_process(sources: Json) -> Json:
@@ -35,13 +36,6 @@ def describe_process(sources: Json) -> Json:
         "commit": _commit(working_directory()),
         **sources,
     }
-
-
-def working_directory() -> str:
-    """Return the working directory, or an empty text when it is gone."""
-    with tolerate(OSError):
-        return os.getcwd()
-    return ""
 
 
 def _main() -> Json:

@@ -18,7 +18,7 @@ from json.encoder import encode_basestring_ascii as quote
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar
 
-from ckpt._model.codec import Container, Encoded, Limits, encode
+from ckpt._model.codec import Container, Encoded, Limits, Search, encode
 from ckpt._model.describe import one_line, type_name
 from ckpt._model.interrupts import belongs_to_program, let_pass
 from ckpt._model.redact import holds_something, is_secret
@@ -29,13 +29,13 @@ from ckpt._model.tags import tags_json
 from ckpt._recording import events
 from ckpt._recording.concealing import (
     VARKW,
-    are_innocent,
     conceal,
     conceal_call,
     conceal_failure,
     conceal_walk,
     described_without,
     has_secret_names,
+    no_secrets,
     tags_without,
 )
 from ckpt._recording.endings import below, is_failure, is_outermost
@@ -44,7 +44,7 @@ from ckpt._recording.ground import Ground, ground, reason, say, warn
 from ckpt._recording.options import Options, default_name, is_disabled
 from ckpt._recording.tracebacks import Extent, Recorded, Walk, own, read
 from ckpt._recording.variables import variables_of
-from ckpt._recording.wording import described_json, give_reasons, named_json, redacted_json
+from ckpt._recording.wording import described_json, give_reasons, redacted_json
 
 T = TypeVar("T")
 
@@ -101,9 +101,9 @@ class Recorder:
         qualname = getattr(function, "__qualname__", None) or (code.co_qualname if code else "call")
         self.name = options.name or default_name(qualname)
         self._path = (module, qualname)
-        #: What the names of parameters and function say, and the ground whose settings this holds for.
-        self._judged_on: Ground | None = None
-        self._has_secret_names = self._takes_any = self._returns_secret = False
+        #: The ground by whose settings no name of a parameter is secret; and whether that of the function is, by those of the last.
+        self._calm_on: Ground | None = None
+        self._returns_secret = False
         #: What competes for the places that `keep` gives: failures, and other calls.
         self._failed_group, self._ended_group = (module, qualname, self.name, True), (module, qualname, self.name, False)
         self._head = f'"name":{quote(self.name)},"module":{quote(module)},"qualname":{quote(qualname)},"keep":{options.keep}'
@@ -205,13 +205,9 @@ class Recorder:
         root: dict[str, Any] = {"args": positional, "kwargs": kwargs}
         if self._has_own_variables():
             root["function"] = self._function
-        if self._judged_on is not here:
-            self._judge_names(here)
-        is_wary = self._has_secret_names or (self._takes_any and any(map(is_secret, kwargs))) or not are_innocent(args, kwargs)
-        tell = named_json if is_wary else described_json
-        texts = [tell(value, name) for value, name in named(self._code, args, kwargs)]
-        secrets = conceal_call(self._code, positional, kwargs) if is_wary else None
-        encoded = self._encode(here, root, [positional, kwargs], secrets, nested=nested, is_watched=is_wary)
+        secrets = None if self._calm_on is here else self._search_names(here, positional, kwargs)
+        texts = [described_json(value, name) for value, name in named(self._code, args, kwargs)]
+        encoded = self._encode(here, root, [positional, kwargs], secrets, self._search, nested=nested)
         secrets, tags = encoded.secrets, tags_json()
         if secrets is not None:
             conceal(texts, (*positional, *kwargs.values()), secrets)
@@ -230,12 +226,21 @@ class Recorder:
         call.started = time.perf_counter()
         return call
 
-    def _judge_names(self, here: Ground) -> None:
+    def _search(self, containers: Sequence[Container]) -> Secrets | None:
+        args, kwargs = containers
+        assert isinstance(args, list)
+        assert isinstance(kwargs, dict)
+        return conceal_call(self._code, args, kwargs)
+
+    def _search_names(self, here: Ground, args: list[Any], kwargs: dict[str, Any]) -> Secrets | None:
+        """Return what is secret by the names of arguments; that no parameter is, is remembered."""
         code = self._code
-        self._has_secret_names = has_secret_names(code)
-        self._takes_any = code is not None and bool(code.co_flags & VARKW)
         self._returns_secret = is_secret(self._path[1].rpartition(".")[2])
-        self._judged_on = here
+        if has_secret_names(code) or any(map(is_secret, kwargs)):
+            return conceal_call(code, args, kwargs)
+        if code is None or not code.co_flags & VARKW:
+            self._calm_on = here
+        return None
 
     def _record_return(self, call: Call, value: object, nested: bool) -> None:
         taken = time.perf_counter() - call.started
@@ -323,7 +328,7 @@ class Recorder:
         containers: list[Container] = [walk.exceptions, *walk.locals, *walk.globals]
         for call in calls:
             containers += [call.args, call.kwargs]
-        return self._encode(here, root, containers, secrets, nested=nested, chain=tuple(walk.exceptions))
+        return self._encode(here, root, containers, secrets, no_secrets, nested=nested, chain=tuple(walk.exceptions))
 
     def _commit(
         self, here: Ground, failure: _Failure, walk: Walk, placed: events.Placed, secrets: Secrets | None, *, nested: bool
@@ -350,9 +355,9 @@ class Recorder:
         root: dict[str, Any],
         containers: Sequence[Container],
         secrets: Secrets | None,
+        search: Search,
         *,
         nested: bool,
-        is_watched: bool = True,
         chain: tuple[BaseException, ...] = (),
     ) -> Encoded:
         if nested:
@@ -362,7 +367,7 @@ class Recorder:
         if self._limits is None or self._limits.open_spill != here.objects.writer:
             max_bytes = self.options.max_bytes or here.max_bytes
             self._limits = Limits(max_bytes=max_bytes, exclude=self.options.exclude, open_spill=here.objects.writer)
-        return encode(root, containers, self._limits, chain=() if nested else chain, secrets=secrets, is_watched=is_watched)
+        return encode(root, containers, self._limits, chain=() if nested else chain, secrets=secrets, search=search)
 
     # The function itself, where no import finds it: in a script, a notebook, a closure.
 
@@ -396,7 +401,7 @@ class Recorder:
         if function is None:
             return ""
         max_bytes = self.options.max_bytes or here.max_bytes
-        encoded = encode({"function": function}, [], Limits(max_bytes=max_bytes, exclude=self.options.exclude), is_watched=True)
+        encoded = encode({"function": function}, [], Limits(max_bytes=max_bytes, exclude=self.options.exclude), search=no_secrets)
         return "" if encoded.buffers else here.journal.share("function", encoded.stream)
 
 

@@ -11,6 +11,7 @@ from ckpt._model.replaying import replaying
 from ckpt._replaying.captured_code import CapturedProject
 from ckpt._replaying.folder_code import FolderProject
 from ckpt._replaying.modules import Project
+from ckpt._store.location import working_directory
 from ckpt._store.stored import Stored
 from ckpt.errors import UsageError
 
@@ -66,12 +67,13 @@ def _directory(path: str) -> Iterator[None]:
     if not os.path.isdir(path):
         yield
         return
-    before = os.getcwd()
+    before = working_directory()
     os.chdir(path)
     try:
         yield
     finally:
-        os.chdir(before)
+        if before:  # into a directory that is gone there is no way back
+            os.chdir(before)
 
 
 __all__ = ["CAPTURED", "CURRENT", "Setting"]

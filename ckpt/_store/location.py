@@ -13,10 +13,21 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ckpt._model.interrupts import let_pass
+from ckpt._model.interrupts import let_pass, tolerate
 from ckpt.errors import StoreError, UsageError
 
-__all__ = ["DIRECTORY", "Location", "create", "get_ckpt_dir", "locate", "make_directories", "resolve", "set_ckpt_dir", "state_directory"]
+__all__ = [
+    "DIRECTORY",
+    "Location",
+    "create",
+    "get_ckpt_dir",
+    "locate",
+    "make_directories",
+    "resolve",
+    "set_ckpt_dir",
+    "state_directory",
+    "working_directory",
+]
 
 #: The name that is searched for from the working directory upwards.
 DIRECTORY = ".pyckpt"
@@ -48,7 +59,7 @@ def locate(
     empty option.
     """
     if environ is None:
-        environ, cwd, state = os.environ, _working_directory(), state_directory
+        environ, cwd, state = os.environ, working_directory(), state_directory
     named = environ.get("PYCKPT_DIR", "") if option is None else os.fspath(option)
     if option is not None and not named:
         raise UsageError("The path of the store is empty.", hint="ckpt --ckpt-dir PATH info")
@@ -121,7 +132,7 @@ def set_ckpt_dir(path: str | os.PathLike[str] | None) -> None:
         return
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"A store is a path, not {path!r}.", hint="ckpt.set_ckpt_dir('PATH')")
-    _Process.location = locate(path, os.environ, _working_directory())
+    _Process.location = locate(path, os.environ, working_directory())
 
 
 def _search(cwd: str, warnings: list[str]) -> str | None:
@@ -196,12 +207,11 @@ def _absolute(path: str, environ: Mapping[str, str], cwd: str | None) -> str:
     return os.path.normpath(os.path.join(cwd or os.sep, path))
 
 
-def _working_directory() -> str | None:
-    try:
+def working_directory() -> str:
+    """Return the working directory, or an empty text when it is gone."""
+    with tolerate(OSError):
         return os.getcwd()
-    except OSError as err:  # deleted
-        let_pass(err)
-        return None
+    return ""
 
 
 def _temporary(environ: Mapping[str, str]) -> str:

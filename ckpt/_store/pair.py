@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import sys
+import threading
 import time
 
 from ckpt._model.interrupts import let_pass, tolerate
@@ -19,10 +20,14 @@ from ckpt._store.files import boot, create_file, host, read_at, sync_directory, 
 from ckpt._store.journal import bin_of
 from ckpt._store.location import create
 
-__all__ = ["Pair", "introduction", "unlink"]
+__all__ = ["Pair", "close_inherited", "go_on", "introduction", "unlink", "wait_for_files"]
 
 #: How far from the end of a journal a line that was written in part is looked for.
 TAIL = 1 << 16
+
+
+#: Seconds that a fork waits at most for files to be made: on a disk that hangs, the program must not.
+PATIENCE = 1.0
 
 
 class Pair:
@@ -57,11 +62,14 @@ class Pair:
         stem = os.path.join(directory, "journals", f"{_stamp()}-{host()}-{self.pid}-{os.urandom(4).hex()}")
         self.path = stem + ".jsonl"
         self.line = self.bin = -1
+        self.line_identity = self.bin_identity = (0, 0, 0)
         try:
-            self.line = create_file(stem + ".tmp", os.O_APPEND, high=True)
-            try_lock(self.line, shared=False)  # before it appears: nobody ever sees it without its owner
-            self.bin = create_file(stem + ".bin", high=True)
-            self.line_identity, self.bin_identity = os.fstat(self.line)[1:4], os.fstat(self.bin)[1:4]
+            with _Making.lock:
+                _open.add(self)
+                self.line = create_file(stem + ".tmp", os.O_APPEND, high=True)
+                try_lock(self.line, shared=False)  # before it appears: nobody ever sees it without its owner
+                self.bin = create_file(stem + ".bin", high=True)
+                self.line_identity, self.bin_identity = os.fstat(self.line)[1:4], os.fstat(self.bin)[1:4]
         except BaseException:
             self.discard()
             raise
@@ -152,6 +160,7 @@ class Pair:
             with tolerate(OSError):
                 if os.fstat(descriptor)[1:3] == identity[:2]:
                     os.close(descriptor)
+        _open.discard(self)
 
     def discard(self) -> None:
         """Remove a pair that is not finished: not yet, or just now, under its name. Its bytes go last, and stay where a line cannot go."""
@@ -163,10 +172,40 @@ class Pair:
             if descriptor >= 0:
                 with tolerate(OSError):
                     os.close(descriptor)
+        _open.discard(self)
 
     def unlink(self) -> None:
         """Remove both files; the lines go first, since bytes without a line never happened."""
         unlink(self.path)
+
+
+#: Pairs with open files, from before they are opened.
+_open: set[Pair] = set()
+
+
+class _Making:
+    """What is held while files are made, so that a fork finds all that are open among `_open`."""
+
+    lock = threading.RLock()
+
+
+def wait_for_files() -> None:
+    """Let no other thread be in the middle of making files when this one forks."""
+    _Making.lock.acquire(timeout=PATIENCE)
+
+
+def go_on() -> None:
+    """Let other threads make files again."""
+    with contextlib.suppress(RuntimeError):  # it waited in vain
+        _Making.lock.release()
+
+
+def close_inherited() -> None:
+    """Close, in a forked child, the files of its parent: never unlocked, since the lock is that of the open file."""
+    _Making.lock = threading.RLock()  # a thread that is not here may hold it
+    for pair in list(_open):
+        if pair.pid != os.getpid():
+            pair.close()
 
 
 def unlink(path: str) -> None:

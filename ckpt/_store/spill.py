@@ -70,9 +70,11 @@ class ObjectWriter:
 
     def __del__(self) -> None:
         """Discard what whoever began it has lost on the way; not in a forked child, whose parent may be writing still."""
-        with tolerate(Exception):
+        try:
             if self._pid == os.getpid():
                 self.discard()
+        except Exception as trouble:  # whatever it is, nobody can be told here
+            let_pass(trouble)
 
 
 def begin(directory: str) -> tuple[int, str]:

@@ -6,7 +6,6 @@ foreign code, and the lock may be taken again by a signal handler that strikes m
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -19,7 +18,7 @@ from ckpt._model.record import Json
 from ckpt._store import trust
 from ckpt._store.files import read_at
 from ckpt._store.journal import Data, Line, decode, encode, part
-from ckpt._store.pair import Pair, introduction
+from ckpt._store.pair import Pair, close_inherited, go_on, introduction, wait_for_files
 from ckpt._store.retention import Keep, Retention
 from ckpt._store.rewrite import copy, shared_of
 
@@ -299,9 +298,8 @@ class Journal:
             new.sync()
 
     def forked(self) -> None:
-        """Drop the parent's files: closed, never unlocked."""
-        for pair in self._pairs:
-            pair.close()
+        """Begin anew in a child, without the parent's files."""
+        close_inherited()
         _journals.discard(self)
         self._reset()
 
@@ -331,15 +329,18 @@ def _watch() -> None:
 
     atexit.register(_close_all)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_fork_all)
+        os.register_at_fork(before=wait_for_files, after_in_parent=go_on, after_in_child=_fork_all)
 
 
 def _close_all() -> None:
-    for journal in list(_journals):
-        with contextlib.suppress(Exception):  # at exit nothing may be said
+    try:
+        for journal in list(_journals):
             journal.close()
+    except Exception:  # at exit nothing may be said
+        return
 
 
 def _fork_all() -> None:
+    close_inherited()
     for journal in list(_journals):
         journal.forked()

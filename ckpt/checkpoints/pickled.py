@@ -106,7 +106,8 @@ class CkptFile:
     def pieces(self, name: str, tags: Tags, encoded: Mapping[str, _Encoded]) -> Sequence[Piece]:
         """Return the bytes of a file, signed with the key of this user."""
         values = encoded.values()
-        buffers = archive.named(view for value in values for view in value.buffers)
+        views = [view for value in values for view in value.buffers]
+        buffers = archive.named(views) if views else []
         manifest = f'{{"values":[{",".join([value.described for value in values])}]}}'.encode()
         parts = cast("list[Data]", [manifest, *[value.stream for value in values]])  # packing asks for their lengths alone
         # Put together by hand: a small checkpoint is to cost little more than its file.

@@ -62,11 +62,15 @@ def deprecate(*names: str) -> None:
     with _state():
         if _current(new) == old:
             raise UsageError(f"{new!r} cannot replace {old!r}: it is that name, or leads back to it.")
-        rule = next((rule for rule in reversed(_rules) if _is_under(old, rule)), None)
+        before = _configured(_current(new))
         _renamed[old] = new
         _handlers.pop(old, None)
-        _settle()
-    if rule is not None and _rules[rule] is not None and not _is_under(new, rule):
+        new = _current(new)
+        handler = _configured(new)
+        if new in _handlers:
+            _handlers[new] = handler
+        _forget()
+    if handler is not None and handler is not before:
         _warn_renamed(old, new)
 
 
@@ -90,10 +94,9 @@ def config(first: str | Iterable[str] | Handler, second: object = None, third: o
     with _state():
         renamed = {old: new for name in asked for old, new in _renamed_under(name)}
         current = list(map(_current, asked))
-        unknown = [name for name in current if not _is_known(name)]
+        unknown = [name for name in current if not _reached(name)]
         for name in current:
             _configure(name, kept)
-        _settle()
     for old, new in renamed.items():
         _warn_renamed(old, new)
     _warn_unknown(unknown, "is switched on")
@@ -108,11 +111,12 @@ def disable(prefix: str | Iterable[str] | None = None, names: str | Iterable[str
     with _state():
         if prefix is None:
             _rules.clear()
-        for name in map(_current, full_names(prefix, names) if prefix is not None else ()):
-            if not _is_known(name) and not any(_is_under(rule, name) for rule in _rules):
+            _handlers.update(dict.fromkeys(_handlers))
+            return
+        for name in map(_current, full_names(prefix, names)):
+            if not _reached(name) and not any(_is_under(rule, name) for rule in _rules):
                 unknown.append(name)
             _configure(name, None)
-        _settle()
     _warn_unknown(unknown, "stays off")
 
 
@@ -178,16 +182,16 @@ def _register(name: str) -> None:
 
 
 def _configure(name: str, handler: Handler | None) -> None:
-    """Note that `handler` is that of `name` and of all under it; earlier rules for them are void."""
+    """Let `handler` be that of `name` and of all under it; earlier rules for them are void."""
     for rule in [rule for rule in _rules if _is_under(rule, name)]:
         del _rules[rule]
     _rules[name] = handler
+    for reached in _reached(name):
+        _handlers[reached] = handler
+    _forget()
 
 
-def _settle() -> None:
-    """Let every checkpoint have the handler that the rules say."""
-    for name in _handlers:
-        _handlers[name] = _configured(name)
+def _forget() -> None:
     resting.clear()
     resting_under.clear()
 
@@ -198,8 +202,10 @@ def _configured(name: str) -> Handler | None:
     return next((handler for rule, handler in reversed(_rules.items()) if any(_is_under(each, rule) for each in called)), None)
 
 
-def _is_known(name: str) -> bool:
-    return any(_is_under(known, name) for known in _handlers) or any(_current(new) in _handlers for _, new in _renamed_under(name))
+def _reached(name: str) -> list[str]:
+    """Return the registered names that a name means, those that deprecated ones have now among them."""
+    renamed = [new for _, new in _renamed_under(name) if new in _handlers]
+    return [*(known for known in _handlers if _is_under(known, name)), *renamed]
 
 
 def _renamed_under(name: str) -> list[tuple[str, str]]:

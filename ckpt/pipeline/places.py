@@ -59,7 +59,9 @@ def place_of(config: Config) -> Place:
     if config.dir is None:
         return Directory(os.path.join(location.resolve().path, DIRECTORY), location.resolve().path)
     path = os.fspath(config.dir)
-    return Remote(path, dict(config.storage_options)) if "://" in path else Directory(os.path.abspath(os.path.expanduser(path)))
+    if "://" in path:
+        return Remote(path, dict(config.storage_options))
+    return Directory(path if os.path.isabs(path) else os.path.abspath(os.path.expanduser(path)))
 
 
 class Directory:
@@ -74,7 +76,7 @@ class Directory:
 
     def path_of(self, name: str) -> str:
         """Return what a person calls the file."""
-        return os.path.join(self._path, name)
+        return f"{self._path}{os.sep}{name}"
 
     def check(self) -> None:
         """Raise `StoreError` when it is no directory."""
@@ -111,7 +113,7 @@ class Directory:
 
     def write(self, name: str, pieces: Sequence[Piece]) -> None:
         """Write a file, as a whole or not at all."""
-        temporary = f"{self._path}{os.sep}{TEMPORARY}{_token}-{os.getpid()}-{next(_numbers)}"
+        temporary = self.path_of(_unfinished())
         try:
             descriptor = os.open(temporary, _NEW, 0o600)
         except FileNotFoundError:
@@ -120,7 +122,7 @@ class Directory:
         try:
             for piece in pieces:
                 write_all(descriptor, memoryview(piece))
-            os.rename(temporary, f"{self._path}{os.sep}{name}")
+            os.rename(temporary, self.path_of(name))
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -189,7 +191,7 @@ class Remote:
         if self._is_object_store():
             self._ask("pipe_file", name, data)
             return
-        temporary = f"{TEMPORARY}{_token}-{os.getpid()}-{next(_numbers)}"
+        temporary = _unfinished()
         try:
             self._ask("pipe_file", temporary, data)
         except FileNotFoundError:  # a directory of this machine that another has made on its own
@@ -234,6 +236,11 @@ class Remote:
         except Exception as err:
             let_pass(err)
             raise OSError(f"{type(err).__name__}: {err}") from err
+
+
+def _unfinished() -> str:
+    """Return the name of a file on its way, which is no other's."""
+    return f"{TEMPORARY}{_token}-{os.getpid()}-{next(_numbers)}"
 
 
 def _has_gone_stale(entry: os.DirEntry[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,13 +91,19 @@ class Reasons:
         if not slot.key:
             return slot.file
         if self._files is None:
-            self._files = {}
-            for name in self._place.names():
-                self._files.setdefault(name.rpartition("-")[0], []).append(name)
+            self._files = self._listed()
         if not self._files:
             return "never stored"
         changes = sorted((_changes(json.loads(slot.made), made) for made in self._stored(slot, self._files)), key=len)
         return _in_words(changes[0]) if changes and changes[0] else "never stored"
+
+    def _listed(self) -> dict[str, list[str]]:
+        """Return the names of all results, by stage."""
+        found: dict[str, list[str]] = {}
+        with suppress(OSError):  # only the reason is lost
+            for name in self._place.names():
+                found.setdefault(name.rpartition("-")[0], []).append(name)
+        return found
 
     def _stored(self, slot: Slot, files: Mapping[str, list[str]]) -> Iterator[Mapping[str, Any]]:
         for name in files.get(slot.file.rpartition("-")[0], ())[-_COMPARED:]:

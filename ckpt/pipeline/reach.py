@@ -128,6 +128,8 @@ class _Walk:
         while isinstance(value, ModuleType) and rest and rest[0] in vars(value):
             name, *rest = rest
             value = self._look(vars(value), name)
+        if isinstance(value, FunctionType) and rest and rest[0] in vars(value):
+            self._data(f"attributes of {name}", vars(value))
         return [f"{chain} is a builtin"] if value is MISSING else self._value(name, value)
 
     def _look(self, namespace: Mapping[str, Any], name: str) -> Any:

@@ -112,7 +112,7 @@ def unpack(slot: Slot, data: bytearray) -> Any:
     """Return the result. Raises `DamagedError` for what is not exactly what this user's ckpt wrote for this slot."""
     head, end = _line(data)
     is_json = head.endswith(_RESULT)
-    found = _document(data if is_json else head)
+    found = _whole(data, head) if is_json else _document(head)
     _check_signature(slot, head, found)
     view = memoryview(data)
     parts: list[memoryview] = []
@@ -140,6 +140,15 @@ def read_head(data: bytes | bytearray) -> dict[str, Any]:
     """Return what the first line of a file says. Raises `DamagedError` for a line that is not ours."""
     head, _ = _line(data)
     return _document(head + b"null}" if head.endswith(_RESULT) else head)
+
+
+def _whole(data: bytearray, head: bytes | bytearray) -> dict[str, Any]:
+    """Return a file that is JSON from its beginning to its end: parsed once."""
+    try:
+        return _document(data)
+    except DamagedError as err:
+        read_head(head)  # what is wrong with the first line is said first
+        raise DamagedError("its bytes are not what was written") from err
 
 
 def _document(text: bytes | bytearray) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class _Run:
         self._is_remote = config.executor is not None and not isinstance(config.executor, ThreadPoolExecutor)
         #: Results that a worker could not read: here they are read themselves, not only their first lines.
         self._doubted: set[Pipeline] = set()
+        #: Nodes that were begun again because their worker could not read an input, with that input.
+        self._repeated: set[tuple[Pipeline, Pipeline]] = set()
         #: Of each node that has to run: how many inputs are not there yet. Of each result: who waits for it.
         self._missing: dict[Pipeline, int] = {}
         self._takers: dict[Pipeline, list[Pipeline]] = {}
@@ -98,7 +100,7 @@ class _Run:
         waiting, found = [wanted], set()
         while waiting:
             node = waiting.pop()
-            if node in self._missing or self._shelf.has(node) or (node is not self._sink and self._load(node)):
+            if self._shelf.has(node) or self._is_under_way(node) or (node is not self._sink and self._load(node)):
                 continue
             self._missing[node] = 0
             found.add(node)
@@ -108,6 +110,10 @@ class _Run:
                 self._watch.tell(node, WAITING)
                 self._shelf.expect(node)
                 self._wait_for(node, [each for each in set(node.args) if not self._shelf.has(each)])
+
+    def _is_under_way(self, node: Pipeline) -> bool:
+        """Whether a node will have its result in this run, or has failed; not one that had it, and that nobody seemed to need any more."""
+        return node in self._missing and (node not in self._ended or self._ended[node].error is not None)
 
     def _wait_for(self, node: Pipeline, inputs: Iterable[Pipeline]) -> None:
         for each in inputs:
@@ -133,6 +139,9 @@ class _Run:
     # What happens to a node.
 
     def _begin(self, node: Pipeline) -> None:
+        if absent := [each for each in set(node.args) if not self._shelf.has(each)]:  # one has turned out to be damaged
+            self._wait_for(node, absent)
+            return
         keeping = self._keeping(node)
         if keeping is not None and self._config.should_load(node.stage):
             is_new = node not in self._turns.of_others
@@ -248,17 +257,15 @@ class _Run:
         return outcome
 
     def _repeat(self, node: Pipeline, missing: Pipeline) -> Outcome | None:
-        """Compute an input that a worker has not found; an outcome when that would not help."""
+        """Begin a node again whose worker has not found an input; an outcome when that has been of no use before."""
         slots = self._shelf.slots
-        if missing in self._ended:
+        if (node, missing) in self._repeated:
             return Outcome(error=not_shared(self._shelf.place, slots[missing], "another worker"))
+        self._repeated.add((node, missing))
         self._turns.give(slots[node].file)
-        self._shelf.distrust(missing)
-        self._doubted.add(missing)
-        if missing in self._missing:
-            self._takers.setdefault(missing, []).append(node)
-            self._missing[node] = 1
-            return None
-        self._need(missing)
-        self._wait_for(node, [] if self._shelf.has(missing) else [missing])
+        if missing not in self._missing:  # its first line was good, and taken for the whole
+            self._shelf.distrust(missing)
+            self._doubted.add(missing)
+            self._need(missing)
+        self._ready.append(node)
         return None

@@ -98,7 +98,7 @@ class Shelf:
 
     def addresses(self, node: Pipeline) -> list[Any]:
         """Return the inputs of a node for a worker: a `Stored` for one that lies in its place, else the value."""
-        return [Stored(number, self.slots[each]) if each in self._stored else self._values[each] for number, each in enumerate(node.args)]
+        return [self._address(each, number, is_first=each not in node.args[:number]) for number, each in enumerate(node.args)]
 
     def release(self, node: Pipeline) -> None:
         """Know that a node takes its inputs no more."""
@@ -110,6 +110,11 @@ class Shelf:
     def result(self, node: Pipeline) -> Any:
         """Return a result at hand."""
         return self._values[node]
+
+    def _address(self, node: Pipeline, number: int, *, is_first: bool) -> Any:
+        if node in self._stored:
+            return Stored(number, self.slots[node])
+        return self._values[node] if is_first else _copied(node, self._values[node])  # what goes twice would be one object there
 
     def _handed(self, node: Pipeline) -> Any:
         self._uses[node] -= 1

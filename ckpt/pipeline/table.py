@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.live import Live
     from rich.table import Table
+    from rich.text import Text
 
 STYLES = {UNNEEDED: "dim", WAITING: "dim", LOADED: "green", RUNNING: "cyan", DONE: "green", FAILED: "bold red", SKIPPED: "dim"}
 #: What is shown first where not all rows have room.
@@ -76,14 +77,16 @@ class LiveTable:
         """Print a line above the table."""
         self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | str]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        from rich.text import Text
+
         rows = list(self._rows.items())
         room = len(rows) if self._is_over else max(1, console.height - _OTHER_LINES)
         shown = rows if len(rows) <= room else _most_urgent(rows, room)
         yield _table(shown, is_narrow=options.max_width < _NARROW)
         if len(shown) < len(rows):
             counts = Counter(row.state for node, row in rows if (node, row) not in shown)
-            yield f"... {', '.join(f'{count} {state}' for state, count in counts.items())}"
+            yield Text(f"... {', '.join(f'{count} {state}' for state, count in counts.items())}", "dim")
 
 
 def _most_urgent(rows: list[tuple[Pipeline, _Row]], room: int) -> list[tuple[Pipeline, _Row]]:

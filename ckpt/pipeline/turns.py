@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import time
 
+from ckpt.errors import StoreError
 from ckpt.pipeline.claims import Claims
 from ckpt.pipeline.graphs import Pipeline
 from ckpt.pipeline.places import Place
 
 #: Seconds between two looks at a claim that somebody else holds: the first, and the longest.
 _PAUSE, _LONGEST_PAUSE = 0.002, 0.2
+
+
+def _directory(place: Place) -> str:
+    try:
+        return place.claims()
+    except (OSError, StoreError):
+        return os.devnull  # no lock can be taken below it: nobody is asked
 
 
 class Turns:
@@ -25,7 +34,7 @@ class Turns:
     def take(self, node: Pipeline, file: str) -> bool:
         """Whether this run is to compute the result: nobody else does, or they have taken too long."""
         if self._claims is None:
-            self._claims = Claims(self._place.claims())
+            self._claims = Claims(_directory(self._place))
         if self._claims.take(file) or time.monotonic() - self.of_others.setdefault(node, time.monotonic()) >= self._wait:
             self.of_others.pop(node, None)
             return True

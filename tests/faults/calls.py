@@ -22,8 +22,8 @@ _SYSGOOD, _EXITKILL = 0x1, 0x100000
 _IN_A_CALL = signal.SIGTRAP | 0x80
 #: Where the kernel keeps, on x86-64, the number of the call and its result.
 _NUMBER, _RESULT = 15 * 8, 10 * 8
-#: The calls that can fail, with their numbers on x86-64, and what each fails with. What only the interpreter itself asks for is left out: waiting
-#: for a lock, its own clock, its own memory once it has it.
+#: The calls that can fail, with their numbers on x86-64, and what each fails with. What only the interpreter itself asks for is left out:
+#: waiting for a lock, its own clock, its own memory once it has it.
 _FAILURES = {
     0: ("read", errno.EIO),
     1: ("write", errno.ENOSPC),
@@ -65,7 +65,7 @@ _CLOSE = 3
 
 def why_not(kind: str) -> str:
     """Return why this cannot be done here, an empty text when it can."""
-    if sys.platform != "linux":
+    if _libc is None:
         return "there is no ptrace that counts system calls on this system"
     if kind == "OSError" and platform.machine() != "x86_64":
         return "errors are put in the place of system calls on x86-64 only"
@@ -98,6 +98,8 @@ def _peek(pid: int, address: int) -> int:
 
 class Calls:
     """Strikes at the `nth` system call of a child between `arm` and `disarm`, which the child calls; `watch` is the parent's part."""
+
+    is_real = True
 
     def __init__(self, kind: str, nth: int) -> None:
         self.kind = kind

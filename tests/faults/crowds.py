@@ -22,7 +22,7 @@ from ckpt._store.location import get_ckpt_dir
 from ckpt._store.store import Store
 from ckpt.errors import NotFoundError
 from tests.faults.programs import churn, gives, handles, inner, outer, raises, tell
-from tests.faults.trials import PATIENCE, examine
+from tests.faults.trials import PATIENCE, examine, load
 
 #: What a journal may hold of the dead before it is rewritten, in bytes: little, so that it is all the time.
 ROTATE = 8_000
@@ -83,20 +83,7 @@ def forks(rounds: int) -> Iterator[str]:
     for thread in running:
         thread.start()
     for number in range(rounds):
-        if number % 3:
-            child = os.fork()
-            if child == 0:
-                _be_a_child(number)
-                if number % 3 == 1:
-                    atexit._run_exitfuncs()
-                os._exit(0)
-            ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        else:
-            process = multiprocessing.get_context("fork").Process(target=_be_a_child, args=(number,))
-            process.start()
-            process.join()
-            ended = process.exitcode or 0
-        if ended:
+        if ended := _fork(number):
             yield f"child {number} ended with {ended}"
     stop.set()
     for thread in running:
@@ -105,6 +92,22 @@ def forks(rounds: int) -> Iterator[str]:
     told = [Capture(found, header.id).args for header in found.headers() if header.name == "tell"]
     if sorted(told) != [(number,) for number in range(rounds)]:
         yield f"of what {rounds} children captured {len(told)} are there"
+
+
+def _fork(number: int) -> int | None:
+    """Let a child capture, and end in one of three ways; return its exit code."""
+    if number % 3 == 0:
+        process = multiprocessing.get_context("fork").Process(target=_be_a_child, args=(number,))
+        process.start()
+        process.join()
+        return process.exitcode
+    child = os.fork()
+    if child == 0:
+        _be_a_child(number)
+        if number % 3 == 1:
+            atexit._run_exitfuncs()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _be_a_child(number: int) -> None:
@@ -285,9 +288,7 @@ def _read() -> None:
     found = Store(get_ckpt_dir())
     for header in found.headers():
         try:
-            capture = Capture(found, header.id)
-            capture.args
-            capture.frames
+            load(Capture(found, header.id))
         except (NotFoundError, FileNotFoundError):  # it had to make room, or was cleared
             if header.id in [each.id for each in Store(get_ckpt_dir()).headers()]:
                 raise

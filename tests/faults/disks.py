@@ -14,12 +14,12 @@ import sys
 PAGE = 4096
 #: What the disk has when nothing is amiss.
 SIZE, INODES = 256 << 20, 10_000
-#: How much is left: pages, inodes, nothing, bytes that a file may have (within each line of a small journal, and then in ever larger steps),
-#: descriptors. With the last of each every program gets through.
+#: How much is left: pages; inodes; nothing, or the right to write; bytes that a file may have, within each line of a small journal, then in
+#: ever larger steps; descriptors. With the last of each every program gets through.
 LEFT = {
     "no room": [*range(20), *range(20, 420, 11)],
     "no inodes": [*range(12)],
-    "read-only": [0],
+    "read-only": [0, 1],
     "file size": [*range(0, 18_300, 61), *(18_300 * 11**step // 10**step for step in range(60))],
     "descriptors": [*range(12)],
 }
@@ -27,11 +27,13 @@ LEFT = {
 DESCRIPTORS = 256
 
 _NEWNS, _NEWUSER = 0x20000, 0x10000000
-_RDONLY, _REMOUNT = 1, 32
+_RDONLY, _REMOUNT, _DETACH = 1, 32, 2
 
 
 class Shortage:
     """Leaves a program so much of what it needs as the `nth` entry in `LEFT` says."""
+
+    is_real = True
 
     def __init__(self, kind: str, nth: int, disk: str) -> None:
         self.kind = kind
@@ -47,7 +49,7 @@ class Shortage:
         elif self.kind == "no inodes":
             _mount(self._disk, _REMOUNT, nr_inodes=found.f_files - found.f_ffree + left)
         elif self.kind == "read-only":
-            _mount(self._disk, _REMOUNT | _RDONLY)
+            _mount(self._disk, _REMOUNT | _RDONLY * (not left))
         elif self.kind == "file size":
             _limit(resource.RLIMIT_FSIZE, left)
         else:
@@ -91,6 +93,11 @@ def enter(disk: str) -> str:
     except OSError as error:
         return f"no file system of one's own here: {error}"
     return ""
+
+
+def leave(disk: str) -> None:
+    """Give the disk back."""
+    _call("umount2", disk.encode(), _DETACH)
 
 
 def _mount(disk: str, flags: int, **options: int) -> None:

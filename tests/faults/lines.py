@@ -1,52 +1,53 @@
 """Failing, or being killed, at the Nth executed line of ckpt.
 
-What is repeated in a loop fails the first times and then at every doubling: the thousandth module is looked at as the second was. A line
-that only moves what is there (`try:`) cannot fail, and none that stands before the recorder's fence asks the system for more than memory.
+What is repeated in a loop fails at the 1st, 2nd, 4th, 8th time: the thousandth module is looked at as the second was. A line
+that only moves what is there (`try:`) cannot fail, and what is done before the recorder's fence is up asks the system for memory only.
 """
 
 from __future__ import annotations
 
 import dis
+import gc
 import linecache
 import os
+import re
 import signal
 import sys
-from collections import Counter
-from functools import cache
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import ckpt
+from ckpt._recording.recorder import _this_thread
+from tests.faults.programs import Program
 from tests.faults.trials import SIGNALS
 
 PACKAGE = os.path.dirname(ckpt.__file__) + os.sep
 #: What a generated wrapper calls its file.
 WRAPPER = "<ckpt>"
-#: How often a line counts before only its 4th, 8th, 16th time do.
-REPEATS = 2
-
 #: Two exceptions of the system, two of signals (one is a handler's that the program has installed), and the end.
 KINDS = ("OSError", "MemoryError", "KeyboardInterrupt", "TimeoutError", "SIGKILL")
 
-#: Operations that call nothing, make nothing and look for no signal; what follows the name tells versions of Python apart.
-_MOVES = (
-    "NOP RESUME CACHE COPY SWAP POP_TOP PUSH_NULL LOAD_FAST STORE_FAST LOAD_CONST LOAD_DEREF COPY_FREE_VARS MAKE_CELL PUSH_EXC_INFO POP_EXCEPT "
-    "RERAISE RETURN_VALUE RETURN_CONST JUMP_FORWARD POP_JUMP_IF_NONE POP_JUMP_IF_NOT_NONE POP_JUMP_FORWARD_IF_NONE POP_JUMP_FORWARD_IF_NOT_NONE"
-).split()
+#: Operations that call nothing, make nothing and look for no signal (a jump back does, when the clause that it leaves is left); what
+#: follows the name tells versions of Python apart. An exception that a tracer raises where only these are leaves an `except` clause open.
+_MOVES = re.compile(
+    "NOP|RESUME|CACHE|COPY|SWAP|POP_TOP|PUSH_NULL|LOAD_(FAST|CONST|DEREF)|(STORE|DELETE)_FAST|MAKE_CELL|PUSH_EXC_INFO|POP_EXCEPT|RERAISE|RETURN"
+    "|JUMP_(FOR|BACK)WARD|POP_JUMP_(FORWARD_)?IF_(NOT_)?NONE"
+)
 #: Putting a value in the place of another in a dict or a slot makes nothing either.
 _STORES = {"_this_thread.busy = nested"}
-#: What runs before the fence, or is the fence.
-_AHEAD = {"_recording/recorder.py": {"failed", "entered", "returned", "ended", "handled", "_fenced"}, "_recording/endings.py": None}
 
 
 class Lines:
     """Strikes at the `nth` executed line."""
 
-    def __init__(self, kind: str, nth: int) -> None:
+    is_real = False
+
+    def __init__(self, kind: str, nth: int, program: Program) -> None:
         self.kind = kind
+        self._is_fenced = kind == "OSError" and program.is_fenced
         self._nth = nth
         self._count = 0
-        self._seen: Counter[tuple[CodeType, int]] = Counter()
+        self._seen: dict[tuple[int, int], int] = {}
         self._told, self._tell = os.pipe()
 
     def arm(self) -> None:
@@ -79,11 +80,7 @@ class Lines:
         return int(count) if count.isdecimal() else 0, struck or (count if not count.isdecimal() else "")
 
     def _is_ours(self, code: CodeType) -> bool:
-        file = code.co_filename
-        if self.kind in SIGNALS:
-            return file.startswith(PACKAGE) or file == WRAPPER
-        ahead = _AHEAD.get(file.removeprefix(PACKAGE), ()) if self.kind == "OSError" else ()
-        return file.startswith(PACKAGE) and ahead is not None and code.co_name not in ahead
+        return code.co_filename.startswith(PACKAGE) or (code.co_filename == WRAPPER and self.kind in SIGNALS)
 
     def _on_call(self, frame: FrameType, event: str, argument: object) -> Any:
         return self._on_event if self._is_ours(frame.f_code) else None
@@ -100,11 +97,11 @@ class Lines:
         return None
 
     def _step(self, code: CodeType, line: int) -> None:
-        if line not in _lines_that_can_fail(code):
+        if line not in _lines_that_can_fail(code) or (self._is_fenced and not _this_thread.busy):
             return
-        self._seen[code, line] += 1
-        times = self._seen[code, line]
-        if times > REPEATS and times & (times - 1):
+        key = id(code), line
+        times = self._seen[key] = self._seen.get(key, 0) + 1
+        if times & (times - 1):
             return
         self._count += 1
         if self._count == self._nth:
@@ -120,11 +117,23 @@ class Lines:
             raise OSError(28, "No space left on device")
 
 
-@cache
+#: Of each function of ckpt, by the identity of its code: a code object takes long to hash.
+_known: dict[int, frozenset[int]] = {}
+
+
+def look() -> None:
+    """Find out which lines can fail, so that the children do not have to."""
+    for function in gc.get_objects():
+        if type(function) is FunctionType and function.__code__.co_filename.startswith(PACKAGE):
+            _lines_that_can_fail(function.__code__)
+
+
 def _lines_that_can_fail(code: CodeType) -> frozenset[int]:
-    can_fail, line = set(), 0
-    for instruction in dis.get_instructions(code):
-        line = instruction.positions.lineno or line if instruction.positions else line
-        if not instruction.opname.startswith(tuple(_MOVES)) and linecache.getline(code.co_filename, line).strip() not in _STORES:
-            can_fail.add(line)
-    return frozenset(can_fail)
+    if id(code) not in _known:
+        can_fail, line = set(), 0
+        for instruction in dis.get_instructions(code):
+            line = instruction.positions.lineno or line if instruction.positions else line
+            if not _MOVES.match(instruction.opname) and linecache.getline(code.co_filename, line).strip() not in _STORES:
+                can_fail.add(line)
+        _known[id(code)] = frozenset(can_fail)
+    return _known[id(code)]

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn, Protocol
@@ -38,6 +38,8 @@ class Fault(Protocol):
 
     #: What strikes: among others an exception, by name, or `SIGKILL`.
     kind: str
+    #: Whether it strikes only where the system itself could: then nothing stays open that is not needed.
+    is_real: bool
 
     def arm(self) -> None:
         """Begin to count, in the child."""
@@ -79,23 +81,20 @@ class Bench:
     It takes over the process: its store, its key, its working directory.
     """
 
-    def __init__(self, directory: str, *, is_warm: bool) -> None:
-        self.disk = os.path.join(directory, "disk")
-        self.store = os.path.join(self.disk, ".pyckpt")
+    def __init__(self, directory: str) -> None:
+        self.store = os.path.join(directory, "disk", ".pyckpt")
         os.environ["XDG_STATE_HOME"] = self._state = os.path.join(directory, "state")
         os.chdir(directory)
         with open("pyproject.toml", "w", encoding="ascii") as file:
             file.write('[tool.ckpt]\nquota = "100kB"\n')
-        ckpt.set_ckpt_dir(os.path.join(directory, "warm"))
-        trust.key()
-        if is_warm:  # what a process finds out once is found out
-            gives()
         ckpt.set_ckpt_dir(self.store)
-        self._record("earlier", 1)
-        self._record("crowded", MANY)
+        trust.key()
+        #: The stores to begin with: of each the captures in it, by id, with what became of their calls.
+        self._begun = {name: self._record(name, count) for name, count in (("earlier", 1), ("crowded", MANY))}
         shutil.move(self._state, "key")
+        self._is_warm = False
 
-    def _record(self, name: str, count: int) -> None:
+    def _record(self, name: str, count: int) -> dict[str, str]:
         for number in range(count):
             child = os.fork()
             if child == 0:
@@ -106,19 +105,29 @@ class Bench:
         for directory, _, files in os.walk(self.store):
             for file in files:  # so old that whatever is not needed may go
                 os.utime(os.path.join(directory, file), (time.time() - 2 * GRACE,) * 2)
+        statuses = {header.id: header.status for header in Store(self.store).headers()}
         shutil.move(self.store, name)
+        return statuses
 
-    def _lay(self, program: Program) -> None:
+    def warm(self) -> None:
+        """Find out what a process finds out once, so that the children do not have to."""
+        if not self._is_warm:
+            self._is_warm = True
+            ckpt.set_ckpt_dir("warm")
+            gives()
+            ckpt.set_ckpt_dir(self.store)
+
+    def _lay(self, begun: str) -> None:
         """Put the earlier captures, and the key, in place."""
         for path in (self.store, self._state):
             shutil.rmtree(path, ignore_errors=True)
         shutil.copytree("key", self._state)
-        shutil.copytree("crowded" if program.is_crowded else "earlier", self.store)
+        shutil.copytree(begun, self.store)
 
     def run(self, program: Program, fault: Fault) -> Outcome:
         """Run a program in a child while something fails, and return what came of it."""
-        self._lay(program)
-        earlier = {header.id: header for header in Store(self.store).headers()}
+        begun = "crowded" if program.is_crowded else "earlier"
+        self._lay(begun)
         child = os.fork()
         if child == 0:
             _in_child(lambda: _live_through(program, fault))
@@ -129,38 +138,56 @@ class Bench:
         if os.path.exists("noticed"):
             with open("noticed", encoding="utf-8") as file:
                 noticed = Noticed(**json.load(file))
-            outcome.wrong += _judge(program, fault.kind, struck, noticed)
+            outcome.wrong += _judge(program, fault, struck, noticed)
             outcome.is_felt = bool(noticed.ended or noticed.warned)
             os.unlink("noticed")
         if status and not (fault.kind == "SIGKILL" and is_killed):
             outcome.wrong.append(f"it ended with {os.waitstatus_to_exitcode(status)}")
-        gone = {id for id, header in earlier.items() if program.clears and header.status == "returned"}
-        outcome.wrong += self._look(set(earlier) - gone, is_killed=is_killed)
+        earlier = {id for id, status in self._begun[begun].items() if not (program.clears and status == "returned")}
+        outcome.wrong += self._look(begun, earlier, is_killed=is_killed)
         return outcome
 
-    def _look(self, earlier: set[str], *, is_killed: bool) -> Iterator[str]:
-        """Yield what is wrong with the store now that the program is gone."""
+    def _look(self, begun: str, earlier: set[str], *, is_killed: bool) -> Iterator[str]:
+        """Yield what is wrong with the store now that the program is gone; `earlier` are the captures that have to be there."""
         opened: dict[str, tuple[Any, ...]] = {}
-        yield from examine(self.store, opened)
+        yield from examine(self.store, opened, earlier if self._is_untouched(begun) else ())
         if gone := earlier.difference(opened):
             yield f"{len(gone)} earlier captures are gone, or do not open"
         if (AGAIN,) not in [args for args in opened.values() if len(args) == 1 and type(args[0]) is list] and not is_killed:
             yield "what was captured afterwards is not there"
 
+    def _is_untouched(self, begun: str) -> bool:
+        """Return whether the journals that were there are as they were; what `check` says of the objects holds for all captures."""
+        with os.scandir(os.path.join(begun, "journals")) as entries:
+            for entry in entries:
+                try:
+                    now = os.stat(os.path.join(self.store, "journals", entry.name))
+                except FileNotFoundError:
+                    return False
+                if (now.st_size, now.st_mtime_ns) != (entry.stat().st_size, entry.stat().st_mtime_ns):
+                    return False
+        return True
 
-def examine(store: str, opened: dict[str, tuple[Any, ...]] | None = None) -> Iterator[str]:
-    """Yield what is wrong with a store: what `check` finds, and what does not open. The arguments of what does go into `opened`, by id."""
-    found = Store(store)
+
+def examine(store: str, opened: dict[str, tuple[Any, ...]] | None = None, known: Collection[str] = ()) -> Iterator[str]:
+    """Yield what is wrong with a store: what `check` finds, and what does not open, but for the captures in `known`, which do.
+
+    The arguments of what opens go into `opened`, by id.
+    """
+    found, opened = Store(store), {} if opened is None else opened
     for finding in found.check():
         yield f"{finding.what}: {finding.path} at {finding.offset}"
     for header in found.headers():
         try:
-            capture = Capture(found, header.id, trust=True)
-            capture.frames  # noqa: B018  loads them
-            if opened is not None:
-                opened[header.id] = capture.args
+            opened[header.id] = () if header.id in known else load(Capture(found, header.id, trust=True))
         except Exception as error:
             yield f"{header.name} does not open: {error!r}"
+
+
+def load(capture: Capture) -> tuple[Any, ...]:
+    """Load all values of a capture; return its arguments."""
+    assert all(frame.locals is not None for frame in capture.frames)
+    return capture.args
 
 
 def _in_child(work: Any) -> None:
@@ -233,9 +260,9 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
-def _judge(program: Program, kind: str, struck: str, noticed: Noticed) -> Iterator[str]:
+def _judge(program: Program, fault: Fault, struck: str, noticed: Noticed) -> Iterator[str]:
     """Yield what a program noticed that it must not, or did not that it must."""
-    signalled = f"{kind}()" if kind in SIGNALS and struck else ""
+    signalled = f"{fault.kind}()" if fault.kind in SIGNALS and struck else ""
     came_out = [each for each in (noticed.ended, *noticed.stray) if each is not None]
     if signalled and signalled not in came_out:
         yield "what the signal raised is lost"
@@ -245,5 +272,6 @@ def _judge(program: Program, kind: str, struck: str, noticed: Noticed) -> Iterat
             yield f"{each} came out"
     if len(noticed.warned) > program.captures * bool(struck) or len(set(noticed.warned)) < len(noticed.warned):
         yield f"warned {len(noticed.warned)} times: {noticed.warned}"
-    if noticed.opened > OURS and not signalled and "stat" not in struck:  # a number of which the system says nothing is not closed
+    # A number of which the system says nothing is not closed.
+    if noticed.opened > OURS and fault.is_real and not signalled and "stat" not in struck:
         yield f"{noticed.opened} more descriptors are open"
