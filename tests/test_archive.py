@@ -276,6 +276,19 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
 # Files of every released format
 
 
+def test_a_number_that_is_another_file_by_now_is_left_alone(tmp_path: Path) -> None:
+    """A daemon closes every number, and the program's next file gets that of an open capture file: it stays open."""
+    (tmp_path / "a.ckpt").write_bytes(b"bytes")
+    ours = File(str(tmp_path / "a.ckpt"))
+    own = os.open(tmp_path / "own.txt", os.O_WRONLY | os.O_CREAT)
+    os.dup2(own, ours._descriptor)
+    ours.close()
+    os.write(ours._descriptor, b"mine")
+    os.close(ours._descriptor)
+    os.close(own)
+    assert (tmp_path / "own.txt").read_bytes() == b"mine"
+
+
 def test_files_of_earlier_releases_are_read() -> None:
     """One of each format stays here for ever."""
     found = load(GOLDEN / "format-1.ckpt", trust=True)

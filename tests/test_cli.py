@@ -261,7 +261,8 @@ def test_info_without_a_store_says_what_to_do(looker: Person, tmp_path: Path) ->
     """Where there is no store, `info` names the place and the next step, and makes nothing."""
     done = looker.ckpt("info", cwd=tmp_path, HOME=str(tmp_path))
     assert done.code == 0
-    assert done.out.startswith(f"{tmp_path}/.local/state/pyckpt  (found by XDG: there is no .pyckpt from here upwards; 0 captures, 0 bytes)")
+    found = "found by XDG: there is no .pyckpt from here upwards"
+    assert done.out.startswith(f"{tmp_path}/.local/state/pyckpt  ({found}; 0 captures, 0 bytes)")
     assert "ckpt init" in done.err
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""What fails while ckpt records, what runs out, and who comes in between: a sample of the loops in `tests/faults`, which `.ci/soak` runs whole."""
+"""What fails while ckpt records, what runs out, and who comes in between: a sample of the loops that `.ci/soak` runs whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="each trial is a
 @pytest.mark.parametrize("group", GROUPS)
 def test_whatever_fails_the_program_gets_its_own_outcome_and_the_store_stays_sound(group: str) -> None:
     """At steps evenly spaced over each loop: the result or the exception is the program's own, `check` finds nothing, all captures open."""
-    done = python("-m", "tests.faults", "--alone", group, "--sample", "4", cwd=ROOT, check=False, timeout=170, environ=ENVIRONMENT)
+    done = python("-m", "tests.faults", "--alone", group, "--sample", "6", cwd=ROOT, check=False, timeout=170, environ=ENVIRONMENT)
 
     if SKIPPED in done.stdout:
         pytest.skip(done.stdout.partition(SKIPPED)[2].strip())

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ckpt._model.codec import Limits, decode, encode
-from ckpt._model.interrupts import belongs_to_program, let_pass
+from ckpt._model.interrupts import belongs_to_program, let_pass, tolerate
 from ckpt._model.placeholder import Placeholder
 from tests.processes import python
 
@@ -95,6 +95,19 @@ def test_what_a_signal_handler_raises_goes_on(name: str, exclude: tuple[type, ..
     alarm(HANDLERS[name]())
     with pytest.raises(TimedOutError):
         encode({"args": ["before", Strikes(signal.SIGUSR1)]}, [], Limits(exclude=exclude))
+
+
+def test_what_is_tolerated_of_the_system_is_not_of_a_handler(alarm: Callable[[Any], object]) -> None:
+    """A handler's `TimeoutError` is an `OSError`, and strikes in the middle of system calls: it goes on, as it was raised."""
+
+    def time_out(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    alarm(time_out)
+    with tolerate(OSError):
+        os.stat("nowhere")
+    with pytest.raises(TimeoutError), tolerate(OSError):
+        signal.raise_signal(signal.SIGUSR1)
 
 
 def test_what_a_signal_handler_raises_while_loading_goes_on(alarm: Callable[[Any], object]) -> None:

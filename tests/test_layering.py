@@ -20,12 +20,14 @@ _model: loading codec
 _store: location trust files journal spill content objects archive captures quota
 _store: stored trusted merging packing capture_file retention pair rewrite writer upkeep store stripping exporting vetting importing
 _recording: options endings variables wording others tracebacks process ground given concealing events recorder decorator
-_replaying: texts definitions scripts modules captured_code folder_code changes value_diff arguments gaps doubts descriptions
+_replaying: texts definitions scripts modules captured_code folder_code steps changes value_diff arguments gaps doubts descriptions
 _replaying: functions namespaces stand_ins scopes stubs frames tracebacks vscode interpreter session shell debuggers setting
 _replaying: values callee rehydrate verdicts tracing profiling calling lifeline replay batches watching code_diff literals naming
 _replaying: regression opening
-checkpoints: paths warning registry firing sessions staging copies memory spilling places remote formats tables pickled directory index indexing loading
-codebase: rules gitignore listing selection launching archive surroundings snapshot captured extraction names views version plain loading runs
+checkpoints: paths warning registry firing sessions staging copies memory spilling places remote formats tables pickled directory
+checkpoints: index indexing loading
+codebase: rules gitignore listing selection launching archive surroundings snapshot captured extraction names views version plain
+codebase: loading runs
 pipeline: stages graphs config codes values ours fingerprints reach results keys places claims turns work shelf delegating watching table
 pipeline: planning drawing running
 _cli: text tower others screen exits report stores listing shells completion options looking indexing keeping exporting

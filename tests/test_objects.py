@@ -229,6 +229,27 @@ def test_collecting_beside_writers_never_takes_what_they_put(objects: Objects) -
         assert all(objects.map(name) == data for name, data in put)
 
 
+def test_what_a_killed_collector_had_put_aside_comes_back(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between taking an object away and giving it back to a writer that had just found it: the next collector gives it back."""
+    name = objects.put_text(b"text")
+    age(objects, name, 3600)
+    rename: Callable[..., None] = os.rename
+
+    def killed(source: str, target: str) -> None:  # at the one instant that matters
+        os.utime(source)
+        rename(source, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            objects.collect(set(), time.time() - 60)
+    assert objects.names() == {}
+    assert objects.collect({name}, time.time() - 60) == []
+    assert objects.read(name) == b"text"
+    assert os.listdir(objects.path) == [name]
+
+
 def test_a_collector_that_loses_the_race_gives_back(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
     """An object that a writer freshens between the collector's look and its removal stays."""
     name = objects.put_text(b"text")

@@ -496,6 +496,21 @@ def test_a_batch_on_a_terminal_shows_a_bar_and_a_table(shop: Project) -> None:
     assert child.exitstatus == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a directory that is in use cannot go there")
+def test_a_replay_is_made_from_a_directory_that_is_gone(shop: Project) -> None:
+    """A shell may stand in a directory that somebody has removed: a replay goes to its own, what needs this one says that it is gone."""
+    shop.call("import shop; shop.price(0)")
+    done = []
+    for arguments in (["run"], ["test", "-o", "test_it.py"]):
+        (shop.path / "gone").mkdir()
+        command = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", sys.executable, "-m", "ckpt", "--ckpt-dir", shop.store.path, *arguments]
+        environ = processes.environment(shop.environ)
+        done.append(subprocess.run(command, cwd=shop.path / "gone", env=environ, capture_output=True, text=True, check=False, timeout=60))
+    assert last(done[0]).startswith("same failure: ")
+    assert done[1].returncode == 1
+    assert done[1].stderr == "error: The working directory does not exist any more.\n"
+
+
 # What to know about a replay
 
 

@@ -426,6 +426,33 @@ def test_a_store_copied_elsewhere_is_refused_there(project: Project, tmp_path: P
     assert last(project.ckpt("--ckpt-dir", copy, "run")).startswith("same failure")
 
 
+def test_a_signed_line_is_read_by_itself(project: Project, tmp_path: Path) -> None:
+    """Lines around one that is signed cannot make it say something else: what is signed is what is read."""
+    store, path = project.store, journal(project.store)
+    lines = scan(str(path))
+    signed = next(line for line in lines if line.event == "entered")
+    mark = tmp_path / "mark"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return os.mkdir, (str(mark),)
+
+    parts = [signed.read(0), pickle.dumps({"args": [Trap()], "kwargs": {}})]
+    forged = {**signed.body, "id": "e" * 16, "parts": [part(each) for each in parts]}
+    bytes_path = Path(bin_of(str(path)))
+    at = bytes_path.stat().st_size
+    bytes_path.write_bytes(bytes_path.read_bytes() + b"".join(parts))
+    _, signature, body = signed.fields()
+    before = b'{"a":1},' + json.dumps(forged, separators=(",", ":")).encode() + b",[0"
+    others = [encode(line.fields()[2], line.fields()[0], line.fields()[1]) for line in lines if line.id is None]
+    path.write_bytes(b"".join([*others, encode(before, None, ""), encode(body, at, signature), encode(b"0]", None, "")]))
+    with pytest.raises(CkptError):
+        store.get("e" * 16)
+    with pytest.raises(CkptError):
+        opened_one(store, store.headers()[-1])
+    assert not mark.exists()
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkpoint of this user's."""

@@ -70,7 +70,7 @@ def _listed(store: Store, stored: Stored) -> Iterator[str]:
         yield one_line(f"{size(sizes.get(text, 0)):>10}  {file}{state}")
     for file, reason in sorted((process.get("omitted") or {}).items()):
         yield one_line(f"{'not kept':>10}  {file}  {reason}")
-    limits = process.get("limits") or {}
+    limits = {name: value for name, value in (process.get("limits") or {}).items() if value is not None and abs(value) < 2**63}
     yield one_line(f"limits: {', '.join(f'{name} = {size(value)}' for name, value in limits.items())}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from ckpt._cli.text import one_line, plural
@@ -14,8 +15,8 @@ PlaceLine = Callable[[Place, int], str]
 
 def counted(others: Sequence[Other]) -> str:
     """Return how many threads and tasks there were: `2 threads and 1 task`; nothing for none."""
-    kinds = [other.kind for other in others]
-    return " and ".join(plural(kinds.count(kind), one_line(kind)) for kind in dict.fromkeys(kinds))
+    kinds = Counter(other.kind for other in others)
+    return " and ".join(plural(count, one_line(kind)) for kind, count in kinds.items())
 
 
 def mention(others: Sequence[Other]) -> list[Line]:

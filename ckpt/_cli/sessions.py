@@ -127,6 +127,7 @@ def _shell(capture: Capture, title: str, names: dict[str, Any], around: dict[str
 def _named_arguments(capture: Capture) -> dict[str, Any]:
     """Return the arguments under the names of their parameters, changed as is wanted; those of a `*args` together under `args`."""
     from ckpt._replaying.arguments import described
+    from ckpt._replaying.changes import with_changes
 
     named: dict[str, Any] = {}
     for value, record in zip_longest(capture.args, described(capture.stored)[: len(capture.args)]):
@@ -134,7 +135,7 @@ def _named_arguments(capture: Capture) -> dict[str, Any]:
             named["args"] = (*named.get("args", ()), value)
         else:
             named[record.name] = value
-    return named | capture.kwargs | capture.changes
+    return with_changes(named | capture.kwargs, capture.changes)
 
 
 def first_entry(capture: Capture, outcome: Replay) -> TracebackType | None:

@@ -46,7 +46,7 @@ def span(seconds: float | None) -> str:
         return ""
     try:
         return _span(float(seconds))
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return "?"
 
 

@@ -75,7 +75,7 @@ class Limits:
     open_spill: Callable[[], Spill] | None = None
 
 
-def encode(
+def encode(  # noqa: PLR0913  what is encoded, how much of it, and what not
     root: object,
     containers: Sequence[Container],
     limits: Limits,
@@ -98,14 +98,12 @@ def encode(
     try:
         return _encode(root, containers, limits, secrets, looking)
     except NeedsRedactionError as found:
-        return encode(root, containers, limits, secrets=found.secrets or Secrets())
+        return encode(root, containers, limits, secrets=found.secrets or _known(None, looking))
     except SpillError as error:
         raise error.reason from None
 
 
-def _encode(
-    root: object, containers: Sequence[Container], limits: Limits, secrets: Secrets | None, looking: Looking | None
-) -> Encoded:
+def _encode(root: object, containers: Sequence[Container], limits: Limits, secrets: Secrets | None, looking: Looking | None) -> Encoded:
     try:
         return _climb(root, limits, secrets, looking)
     except (SpillError, NeedsRedactionError):

@@ -17,7 +17,7 @@ def versions_on(path: Iterable[object]) -> dict[str, str]:
     for entry in path:
         try:
             names = os.listdir(entry) if type(entry) is str and entry else ()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             let_pass(error)
             continue
         for name in names:

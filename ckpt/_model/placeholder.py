@@ -45,8 +45,14 @@ class Placeholder:
     def __getattr__(self, name: str) -> NoReturn:
         self._refuse()
 
+    def __eq__(self, other: object) -> bool:
+        """Return True for the placeholder itself; of anything else nobody can tell, and a False would decide a replay."""
+        return True if other is self else self._refuse()
 
-#: Everything one can do with an object but print it, compare it, hash it, copy it and ask for its class.
+    __hash__ = object.__hash__
+
+
+#: Everything one can do with an object but print it, compare it with itself, hash it, copy it and ask for its class.
 _USES = """
     call iter next len getitem setitem delitem contains reversed bool int float complex index bytes fspath enter exit aenter aexit
     await aiter anext setattr delattr neg pos abs invert round trunc floor ceil lt le gt ge add sub mul matmul truediv floordiv mod

@@ -30,6 +30,9 @@ WRAPPER_FILE = "<ckpt>"
 #: What the name of a capture is: it can never leave the store, split a shell word, or inject into a completion.
 NAME = re.compile(r"\w[\w.=+@-]{0,127}")
 
+#: Characters of a manifest as it is shown, about; that of the deepest recursion, with many variables, takes a tenth.
+HEAVIEST = 1 << 28
+
 Json = dict[str, Any]
 #: Whether a value is one that a field may have.
 Fits = Callable[[Any], bool]
@@ -217,6 +220,7 @@ class Manifest(Record):
     def from_json(cls, data: Json) -> Self:
         """Return the record that `data` describes, down to every value."""
         codes = data.get("codes", ())
+        _check_weight(data, codes)
         others = [
             {**other, "stack": [{**codes[place["code"]], **place} if "code" in place else place for place in other.get("stack", ())]}
             for other in data.get("others", ())
@@ -242,6 +246,25 @@ class Manifest(Record):
                 "others": [Other.from_json(other) for other in others],
             }
         )
+
+
+def _check_weight(data: Json, codes: Sequence[Json]) -> None:
+    """Raise `DamagedError` for a manifest of which a page or JSON would be far larger than itself: much that refers to the same again and again."""
+    weights = [_weight(code) for code in codes]
+    frames = [_weight(frame) + (weights[frame["code"]] if "code" in frame else 0) for frame in data.get("frames", ())]
+    stacks = [place for other in data.get("others", ()) for place in other.get("stack", ())]
+    entries = [*(entry for raised in data.get("exceptions", ()) for entry in raised.get("traceback", ())), *data.get("callers", ())]
+    known = (entry.get("frame") for entry in entries)
+    shown = sum(frames[number] for number in known if type(number) is int and 0 <= number < len(frames))
+    if sum(frames) + shown + sum(weights[place["code"]] for place in stacks if "code" in place) > HEAVIEST:
+        raise DamagedError("A manifest makes no sense: it would be too long to be shown.", hint="ckpt info")
+
+
+def _weight(data: Any) -> int:
+    """Return about how many characters some JSON takes."""
+    if type(data) is dict:
+        return sum(map(_weight, data.values())) + 8 * len(data)
+    return sum(map(_weight, data)) + 1 if type(data) is list else len(data) + 1 if type(data) is str else 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

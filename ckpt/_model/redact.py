@@ -20,41 +20,49 @@ MARK = "<redacted>"
 #: A longer text is no name; so many decisions are remembered.
 _NAME_LIMIT, _MEMORY = 100, 10_000
 
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: Words that say secret wherever they stand in a name, unless the last word says that it is about something else.
-_STRONG = frozenset(
+_STRONG = _set(
     """
     password passwords passwd passphrase passphrases passcode pwd secret secrets authorization credential credentials cred creds
     apikey apikeys jwt csrf xsrf dsn sessionid sessid phpsessid jsessionid
-    """.split()
+    """
 )
-#: Words that say so only at the end of a name, or before a word that adds nothing.
-_WEAK = frozenset({"auth", "bearer", "cookie", "cookies", "pass", "token"})
+#: Words that say so only at the end of a name, or before words that add nothing.
+_WEAK = _set("auth bearer cookie cookies pass token")
+_SAME = _set("b base bytes data encoded env header hex key plain raw secret str string text val value")
 #: Ends of words written as one: `dbpassword`, `authtoken`.
-_ENDS = ("password", "passwd", "passphrase", "secret", "apikey", "secretkey", "accesskey", "privatekey", "credentials")
+_ENDS: tuple[str, ...] = ("password", "passwd", "passphrase", "secret", "apikey", "secretkey", "accesskey", "privatekey", "credentials")
 _ENDS += ("authtoken", "accesstoken", "refreshtoken", "apitoken", "csrftoken", "xsrftoken")
-#: What makes a secret of the word `key`; of `tokens`, which alone are those of a text; and of `pass`, which alone may be a turn.
-_KEYS = frozenset(
+#: What makes secrets of the words `key` and `string`; of `tokens`, which alone are those of a text; and of `pass` behind another word.
+_KEYS = _set(
     """
     access account aes api auth consumer decryption deploy encryption fernet gpg hmac license master pgp private rsa secret service
     session shared signing ssh storage subscription
-    """.split()
+    """
 )
-_TOKENS = frozenset("access api auth bearer csrf oauth refresh session".split())
-_PASSES = frozenset(
+_STRINGS = _set("connection conn")
+_TOKENS = _set("access api auth bearer csrf oauth refresh session")
+_PASSES = _set(
     """
     admin amqp basic cert db database email ftp http imap jdbc key ldap login mail mongo my mysql pg postgres postgresql proxy rabbitmq
     redis root rpc sftp smtp ssh sudo user wifi
-    """.split()
+    """
 )
+_BEFORE = {"key": _KEYS, "keys": _KEYS, "string": _STRINGS, "str": _STRINGS, "tokens": _TOKENS, "pass": _PASSES | {""}}
 #: What makes of `token` a piece of a text, or a place in a list of results.
-_PIECES = frozenset(
+_PIECES = _set(
     """
     begin bos char cls continuation cur current end eos expected first image input last lookahead mask new next output pad page peek per
     prefix prev previous sep sos special start stop sub suffix sync target unexpected unk word
-    """.split()
+    """
 )
 #: Last words that say that a name is about a secret, and not the secret.
-_ABOUT = frozenset(
+_ABOUT = _set(
     """
     age arn at attempts backend backends callback changed class cls col column cost count counts created date dir directory disabled domain
     enabled endpoint error errors exists expiration expired expires expiry factory field fields file filename files folder format func
@@ -62,12 +70,10 @@ _ABOUT = frozenset(
     message method min missing mode name names number parser path paths pattern patterns policies policy port prefix prompt provider
     providers reader regex region required reset rules scheme size strength suffix time timeout total ttl type types updated uri url usage
     used valid validation validator validators version writer
-    """.split()
+    """
 )
 #: First words that say that a name is a number of them.
-_NUMBERS = frozenset("avg count len max mean min n nb no num number per total".split())
-#: Words after a weak one that add nothing.
-_SAME = frozenset("b64 base bytes data encoded env header hex key plain raw secret str string text val value".split())
+_NUMBERS = _set("avg count len max mean min n nb no num number per total")
 #: The working directory, in every environment.
 _NOT_SECRET = frozenset({"PWD", "OLDPWD"})
 
@@ -104,7 +110,7 @@ def is_secret_key(key: object) -> bool:
         return is_secret(key)  # type: ignore[arg-type]
     if kind is bytes:
         return len(key) <= _NAME_LIMIT and is_secret(key.decode("latin-1"))  # type: ignore[arg-type, attr-defined]
-    return issubclass(kind, str) and is_secret(str.__str__(key))  # type: ignore[arg-type]
+    return issubclass(kind, str) and is_secret(str.__str__(key))
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -145,17 +151,11 @@ def _is_secret_at(found: tuple[str, ...], at: int) -> bool:
     word, before, after = found[at], found[at - 1] if at else "", found[at + 1 :]
     if word in _STRONG or word.endswith(_ENDS):
         return True
-    if word in {"key", "keys"}:
-        return before in _KEYS
-    if word in {"string", "str"}:
-        return before in {"connection", "conn"}
-    if word == "tokens":
-        return before in _TOKENS
-    if word not in _WEAK or not _SAME.issuperset(after):
+    if word in _BEFORE and before not in _BEFORE[word]:
         return False
-    if word == "pass":
-        return not before or before in _PASSES
-    return word != "token" or before not in _PIECES
+    if word in _WEAK:
+        return _SAME.issuperset(after) and not (word == "token" and before in _PIECES)
+    return word in _BEFORE
 
 
 #: What a name may stand for without being a secret, whatever the name is.
@@ -180,8 +180,8 @@ def holds_something(value: object) -> bool:
 
 # Passwords in the user information of a URL, and in the arguments of a program
 
-_PASSWORD = r"""[^\s/"'<>]+(?=@)|(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]+?(?=@)"""
-_USER = re.compile(rf"""://(?:([^\s/:@\["'<>]*:)({_PASSWORD})|([^\s/:@"'<>]{{20,}})(?=@))""")
+_BEHIND_COLON = r"""[^\s/"'<>]+(?=@)|(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]+?(?=@)"""
+_USER = re.compile(rf"""://(?:([^\s/:@\["'<>]*:)({_BEHIND_COLON})|([^\s/:@"'<>]{{20,}})(?=@))""")
 #: The same in a stream, where what is no text may lie around it: only whether a closer look is needed.
 _USER_IN_BYTES = re.compile(
     rb"""://[^\s/:@\["'<>]{0,256}?(?::(?!\d{1,5}[/?#])[^\x00-\x20"'<>]|[^\x00-\x20/:@"'<>]{20})[^\x00-\x20"'<>]{0,512}?@"""

@@ -17,7 +17,6 @@ from ckpt._model.reducing import RobustPickler
 from ckpt._model.secrets import Secrets
 from ckpt._model.verbs import stream_cell, stream_cell_state
 
-
 #: So long is a reduction that has the items of a dict.
 _WITH_PAIRS = 5
 

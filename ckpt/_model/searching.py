@@ -8,7 +8,7 @@ this need not find everything, but one of each kind. No code of the values runs,
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, MutableMapping, Sequence
 from functools import partial
 from itertools import islice
 from operator import countOf
@@ -28,13 +28,13 @@ Variables = MutableMapping[Any, Any] | list[Any]
 
 #: How deep containers and objects are opened, and how many objects.
 _DEPTH, _OBJECTS = 8, 200
-#: In a container of more items than this, so many are looked at, evenly spaced; of a list of dicts, the keys of so many.
-_ITEMS, _DICTS = 1_000, 10_000
-#: Up to so many dicts are looked at one by one. A text of more characters is not looked at.
-_FEW, _TEXT = 32, 1 << 16
+#: In a container of more items than this, and among more values of one depth, so many are looked at, evenly spaced; of a list of dicts,
+#: the keys of so many, and of so many their values.
+_ITEMS, _DICTS, _SOME = 1_000, 10_000, 100
+#: So many items of a list are looked at in passing, and so many secrets noted. A text of more characters is not looked at.
+_SHORT, _TEXT = 32, 1 << 16
 
 _PLAIN = frozenset(map(id, (type(None), bool, int, float, complex, str, bytes)))
-_DICT, _LIST = id(dict), id(list)
 
 
 def is_innocent(value: Any) -> bool:
@@ -43,8 +43,8 @@ def is_innocent(value: Any) -> bool:
     if kind is int or kind is float:
         return True
     if id(kind) in _PLAIN:
-        return kind is not str or len(value) > _TEXT or "://" not in value
-    if (kind is not tuple and kind is not list) or len(value) > _FEW:
+        return kind is not str or not _has_url(value)
+    if (kind is not tuple and kind is not list) or len(value) > _SHORT:
         return False
     for item in value:
         kind = type(item)
@@ -78,11 +78,11 @@ class Search:
 
     def run(self, values: Iterable[Any] = ()) -> Secrets | None:
         """Look into everything that was taken, and into these values; return what was found."""
-        self._level += values
+        level = [*self._level, *values]
         for _ in range(_DEPTH):
-            level, self._level = self._level, []
-            for value in level:
-                self._open(value)
+            if not level:
+                break
+            level = self._open(_some(level))
         if self.secrets is not None:
             for held in self._taken:
                 self._take_out(held, self.secrets)
@@ -100,75 +100,92 @@ class Search:
             self.secrets = Secrets()
         return self.secrets.add(name, value)
 
-    def _open(self, value: Any) -> None:
-        """Look at what is in a value, and note what there is to be opened next."""
-        kind = type(value)
+    def _open(self, level: list[Any]) -> list[Any]:
+        """Look at the names in all values of one depth; return the containers and objects that lie in them."""
+        dicts: list[dict[Any, Any]] = []
+        inside: list[Any] = []
+        for value in level:
+            kind = type(value)
+            if kind is dict:
+                dicts.append(value)
+            elif kind is list or kind is tuple:
+                inside += value if len(value) <= _ITEMS else self._items(value)
+            else:
+                inside += self._others(value, kind)
+        if dicts:
+            self._read_names(dicts)
+            for held in _some(dicts, _SOME):
+                inside += held.values() if len(held) <= _ITEMS else _some(list(held.values()))
+        return [
+            value for value in inside if (kind := type(value)) is not int and (_has_url(value) if kind is str else id(kind) not in _PLAIN)
+        ]
+
+    def _read_names(self, dicts: Sequence[dict[Any, Any]]) -> None:
+        """Look at the keys of many dicts together; a few secrets are as good as all."""
+        names = _names(dicts[0]) if len(dicts) == 1 else set().union(*map(_names, dicts))
+        secret = [name for name in names if is_secret_key(name)]
+        if secret:
+            held = ((name, dict.__getitem__(each, name)) for each in dicts for name in secret if dict.__contains__(each, name))
+            for name, value in islice((pair for pair in held if _hides(*pair)), _SHORT):
+                self._found(name, value)
+
+    def _items(self, items: Any) -> Any:
+        """Return some items of a long list; of dicts, more keys are looked at."""
+        some = _some(items)
+        if countOf(map(type, some), dict) == len(some):
+            self._read_names([*_dicts_among(_some(items, _DICTS)), *_odd(items, {len(each) for each in some})])
+        return some
+
+    def _others(self, value: Any, kind: type) -> Iterable[Any]:
+        """Look at the names in a value that is no plain container; return what is in it."""
         if kind is str:
             self._read(value)
-        elif id(kind) not in _PLAIN and id(value) not in self._seen:
-            self._seen.add(id(value))
-            way = _way(kind)
-            if way == _DICT:
-                self._open_pairs(_some(list(dict.items(value))))
-            elif way == _LIST:
-                self._open_items(_sequence(value))
-            elif way == _OBJECT and self._objects:
-                self._objects -= 1
-                self._open_pairs(_fields(value))
+            return ()
+        way = _CLOSED if id(value) in self._seen else _way(kind)
+        self._seen.add(id(value))
+        if way == _SEQUENCE:
+            return list(_some(_sequence(value)))
+        if way == _OBJECT and self._objects:
+            self._objects -= 1
+            way, value = _MAPPING, _fields(value)
+        if way == _MAPPING:
+            self._read_names([value])
+            return islice(dict.values(value), _ITEMS)
+        return ()
 
     def _read(self, text: str) -> None:
-        if len(text) <= _TEXT and passwords_in(text):
+        if passwords_in(text):
             if self.secrets is None:
                 self.secrets = Secrets()
             self.secrets.add_passwords(text)
 
-    def _open_pairs(self, pairs: Iterable[tuple[Any, Any]]) -> None:
-        for key, value in pairs:
-            if _hides(key, value):
-                self._found(key, value)
-            elif not is_innocent(value):
-                self._level.append(value)
 
-    def _open_items(self, items: Any) -> None:
-        some = _some(items)
-        kinds = set(map(id, map(type, some)))
-        if kinds == {_DICT} and len(items) > _FEW:
-            self._open_dicts(items, {len(each) for each in some})
-        elif not kinds <= _PLAIN:  # the texts among them are looked at in the stream
-            self._level += [item for item in some if not is_innocent(item)]
-
-    def _open_dicts(self, items: Any, lengths: set[int]) -> None:
-        """Look at many dicts: at their keys together, and into a few."""
-        dicts = _dicts_among(_some(items, _DICTS))
-        odd = _odd(items, lengths) if len(items) > _DICTS else []
-        names: set[Any] = set().union(*dicts, *odd)
-        secret = [name for name in names if is_secret_key(name)]
-        held = ((name, each[name]) for each in (*dicts, *odd) for name in secret if name in each)
-        found = next((pair for pair in held if _hides(*pair)), None)
-        if found is not None:
-            self._found(*found)
-        self._level += _some(dicts, _FEW)
+def _has_url(text: str) -> bool:
+    return len(text) <= _TEXT and "://" in text
 
 
 def _hides(name: object, value: object) -> bool:
     return is_secret_key(name) and holds_something(value) and type(value) is not ModuleReference and type(value) is not Placeholder
 
 
+def _names(held: dict[Any, Any]) -> Any:
+    """Return the keys of a dict; of one with so many that they are no names, a few."""
+    if dict.__len__(held) > _ITEMS:
+        return _some(list(dict.keys(held)), _SOME)
+    return held if type(held) is dict else list(dict.keys(held))
+
+
 def _keys(held: Variables) -> list[Any]:
     return list(range(len(held)) if isinstance(held, list) else held)
 
 
-#: Ways to open what is no exact container: by its fields, or not at all.
-_OBJECT, _CLOSED = 1, 0
-_EXACT = {_DICT: _DICT, _LIST: _LIST, id(tuple): _LIST}
+#: Ways to open what is no plain container: not at all, by its items, or by its fields.
+_CLOSED, _MAPPING, _SEQUENCE, _OBJECT = range(4)
 _ways: WeakKeyDictionary[type, int] = WeakKeyDictionary()
 
 
 def _way(kind: type) -> int:
-    """Return how values of a type are opened: as a dict, as a list, by their fields, or not at all."""
-    exact = _EXACT.get(id(kind))
-    if exact is not None:
-        return exact
+    """Return how values of a type are opened."""
     if not has_plain_hash(kind):
         return _choose(kind)
     found = _ways.get(kind)
@@ -178,37 +195,35 @@ def _way(kind: type) -> int:
 
 
 def _choose(kind: type) -> int:
-    for base, way in ((dict, _DICT), (list, _LIST), (deque, _LIST)):
+    for base, way in ((dict, _MAPPING), (list, _SEQUENCE), (deque, _SEQUENCE)):
         if issubclass(kind, base):
             return way
     if issubclass(kind, tuple):
-        return _OBJECT if type(definition_of(kind, "_fields")) is tuple else _LIST
+        return _OBJECT if type(definition_of(kind, "_fields")) is tuple else _SEQUENCE
     if kind is MethodType or issubclass(kind, BaseException):
         return _OBJECT
     closed = kind is Placeholder or kind is ModuleReference or issubclass(kind, type | ModuleType)
     return _CLOSED if closed or is_built_in(kind) or refusal(kind) is not None else _OBJECT
 
 
-def _fields(value: Any) -> list[tuple[Any, Any]]:
+def _fields(value: Any) -> dict[str, Any]:
     """Return what an object holds, under its names."""
     kind = type(value)
     if kind is partial:
-        return [*value.keywords.items(), ("args", value.args), ("func", value.func)]
+        return {**value.keywords, "()": (*value.args, value.func)}
     if kind is MethodType:
-        return [("__self__", value.__self__)]
+        return {"()": value.__self__}
     if issubclass(kind, tuple):
-        return list(zip(definition_of(kind, "_fields"), tuple.__iter__(value), strict=False))
+        return dict(zip(definition_of(kind, "_fields"), tuple.__iter__(value), strict=False))
     fields = fields_of(value)
     if issubclass(kind, BaseException):
-        fields["args"] = args_of(value)
-    return list(islice(fields.items(), _ITEMS))
+        fields["()"] = args_of(value)
+    return fields
 
 
-def _sequence(value: Any) -> Any:
-    """Return the items of a list, a tuple or a deque as the builtin itself has them."""
+def _sequence(value: Any) -> list[Any]:
+    """Return the items of a list, a tuple or a deque of another class as the builtin itself has them."""
     kind = type(value)
-    if kind is list or kind is tuple:
-        return value
     base: Any = deque if issubclass(kind, deque) else list if issubclass(kind, list) else tuple
     return list(base.__iter__(value))
 
@@ -232,4 +247,3 @@ def _odd(items: Any, lengths: set[int]) -> list[dict[Any, Any]]:
     except TypeError:
         lengths = set()
     return [item for item in items if type(item) is dict and len(item) not in lengths]
-

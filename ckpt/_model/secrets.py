@@ -27,7 +27,8 @@ _LONG, _BEGINNING = 12, 8
 #: So many texts are looked for inside others; further ones are only found where they stand alone.
 _MOST = 64
 #: Words that say nothing, and whose absence would tell what they are.
-_COMMON = frozenset("admin auth basic bearer default digest false guest local localhost none null password root secret test token true user".split())
+_WORDS = "admin auth basic bearer default digest false guest local localhost none null password root secret test token true user"
+_COMMON = frozenset(_WORDS.split())
 #: Types of values that are the same object by chance: they are redacted where their name is, and nowhere else.
 _SCALARS = (int, float, complex)
 #: How deep a container is opened for the texts in it; one of two has a user and a password.
@@ -40,7 +41,10 @@ Text = str | bytes | bytearray
 
 
 class Secrets:
-    """Placeholders by `id()` of what they stand for, and texts. Holds what it knows, so that no other object can take its address."""
+    """What is secret: placeholders by `id()` of what they stand for, and texts.
+
+    Holds what it knows, so that no other object can take its address.
+    """
 
     __slots__ = ("_alive", "_beginnings", "_letters", "_same", "_whole", "_words", "grew", "objects", "parts")
 
@@ -120,7 +124,7 @@ class Secrets:
                 self._beginnings.append(written)
 
     def in_place_of(self, text: Text) -> object:
-        """Return what is kept in the place of a text: a placeholder for a secret, the text with what is secret masked, or the text itself."""
+        """Return what is kept in the place of a text: a placeholder for a secret, a text with what is secret masked, or the text itself."""
         data = text if isinstance(text, str) else bytes(text)
         found = self._whole.get(data)
         if found is not None:
@@ -130,12 +134,12 @@ class Secrets:
         return self._without_bytes(text, data) if b"://" in data or any(part in data for part in self._letters) else text
 
     def _without(self, text: str) -> str:
-        for part in self.parts:
-            if part in text:
-                text = text.replace(part, MARK)
         if "://" in text:
             self.add_passwords(text)
             text = without_passwords(text)
+        for part in self.parts:
+            if part in text:
+                text = text.replace(part, MARK)
         return text
 
     def _without_bytes(self, text: Text, data: bytes) -> object:
@@ -147,7 +151,7 @@ class Secrets:
         if _CONTROL.search(plain):
             return text
         covered = self._without(plain)
-        return text if covered == plain else type(text)(covered.encode())  # type: ignore[call-arg, arg-type]
+        return text if covered == plain else type(text)(covered.encode())
 
     def settle(self) -> None:
         """Let go of the values; the texts stay known."""

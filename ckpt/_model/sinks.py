@@ -47,7 +47,7 @@ class NeedsCareError(Exception):
 class NeedsRedactionError(Exception):
     """Something secret would have been written; a search may have found what."""
 
-    def __init__(self, secrets: Secrets | None) -> None:
+    def __init__(self, secrets: Secrets | None = None) -> None:
         super().__init__()
         self.secrets = secrets
 

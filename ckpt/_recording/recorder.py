@@ -88,6 +88,8 @@ class _Failure:
     call: Call | None
     #: The frame above the first of the traceback.
     above: FrameType | None = None
+    #: What is secret among all that is kept of it.
+    secrets: Secrets | None = None
 
 
 class Recorder:
@@ -215,7 +217,7 @@ class Recorder:
         if encoded.lost or nested or secrets is not None:
             give_reasons(texts, (*positional, *kwargs.values()), encoded.lost)
         manifest = events.entry_manifest(texts)
-        shared, names = self._shared(here, nested=nested)
+        shared, names = self._shared(here, secrets, nested=nested)
         placed = events.place(here.objects, encoded, manifest)
         now = time.time()
         fields = f'{self._head},"time":{now:.6f},"tags":{tags},{names},{placed.fields}'
@@ -303,7 +305,7 @@ class Recorder:
         arguments = [call.texts() for call in calls]
         known = conceal_failure(walk, calls, failure.call.secrets if failure.call is not None else None)
         encoded = self._encode_failure(here, walk, calls, known, nested=nested)
-        secrets = encoded.secrets
+        secrets = failure.secrets = encoded.secrets
         if secrets is not None:
             conceal_walk(walk, secrets)
             for texts, call in zip(arguments, calls, strict=True):
@@ -316,7 +318,7 @@ class Recorder:
         manifest = events.failure_manifest(walk, arguments[0], arguments[1:])
         sources = [code["source"] for code in walk.codes if "source" in code]
         placed = events.place(here.objects, encoded, manifest, sources, sync=True)
-        return self._commit(here, failure, walk, placed, secrets, nested=nested)
+        return self._commit(here, failure, walk, placed, nested=nested)
 
     def _encode_failure(self, here: Ground, walk: Walk, calls: Sequence[Given], secrets: Secrets | None, *, nested: bool) -> Encoded:
         root = calls[0].root() | {
@@ -330,17 +332,15 @@ class Recorder:
             containers += [call.args, call.kwargs]
         return self._encode(here, root, containers, secrets, no_secrets, nested=nested, chain=tuple(walk.exceptions))
 
-    def _commit(
-        self, here: Ground, failure: _Failure, walk: Walk, placed: events.Placed, secrets: Secrets | None, *, nested: bool
-    ) -> Recorded:
-        shared, names = self._shared(here, nested=nested)
+    def _commit(self, here: Ground, failure: _Failure, walk: Walk, placed: events.Placed, *, nested: bool) -> Recorded:
+        shared, names = self._shared(here, failure.secrets, nested=nested)
         call = failure.call
         id, times = os.urandom(8).hex(), f'"time":{time.time():.6f}'
         if call is not None:
             id, times = call.id, f'"time":{call.time:.6f},"duration":{time.perf_counter() - call.started:.9f}'
         tags, exception = tags_json(), one_line(failure.error)
-        if secrets is not None:
-            tags, exception = tags_without(tags, secrets), secrets.cover(exception)
+        if failure.secrets is not None:
+            tags, exception = tags_without(tags, failure.secrets), failure.secrets.cover(exception)
         recorded = Recorded(id, f'{self._head},{times},"tags":{tags},{names}', exception, failure.given.function)
         views = [(found.capture.id, found.capture.body(placed.fields, (found.exception, found.entry))) for found in walk.inner]
         keep = (id, self._failed_group, self.options.keep)
@@ -386,22 +386,23 @@ class Recorder:
         """Whether the function must go with each call: it has variables of its own, and is not found by name."""
         return getattr(self._function, "__closure__", None) is not None and not self._is_found_by_name()
 
-    def _shared(self, here: Ground, *, nested: bool = False) -> tuple[list[str], str]:
+    def _shared(self, here: Ground, secrets: Secrets | None = None, *, nested: bool = False) -> tuple[list[str], str]:
         """Return the names of the records this capture relies on, and the fields of its body that name them."""
         process = here.process()
         if self._kept_function[0] is not here and not nested:
-            self._kept_function = (here, self._keep_function(here))
+            self._kept_function = (here, self._keep_function(here, secrets))
         function = self._kept_function[1] if self._kept_function[0] is here else ""
         if not function:
             return [process], f'"process":"{process}"'
         return [process, function], f'"process":"{process}","function":"{function}"'
 
-    def _keep_function(self, here: Ground) -> str:
+    def _keep_function(self, here: Ground, secrets: Secrets | None) -> str:
         function = self._unimportable()
         if function is None:
             return ""
         max_bytes = self.options.max_bytes or here.max_bytes
-        encoded = encode({"function": function}, [], Limits(max_bytes=max_bytes, exclude=self.options.exclude), search=no_secrets)
+        limits = Limits(max_bytes=max_bytes, exclude=self.options.exclude)
+        encoded = encode({"function": function}, [], limits, secrets=secrets, search=no_secrets)
         return "" if encoded.buffers else here.journal.share("function", encoded.stream)
 
 

@@ -1,4 +1,4 @@
-"""Other values in the place of captured arguments, for a replay: `limit=10`, `key=@env:API_KEY`."""
+"""Other values in the place of captured arguments, or in them, for a replay: `limit=10`, `config.password=@env:PASSWORD`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ckpt._replaying import steps
 from ckpt.errors import CannotReplayError, UsageError
 
 #: What a value begins with that stands in the environment.
@@ -16,15 +17,29 @@ FROM_ENVIRONMENT = "@env:"
 
 
 def parse_changes(texts: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return name -> value of `name=LITERAL` and `name=@env:VARIABLE`, which is a text. Raises `UsageError` for anything else."""
+    """Return name -> value of `name=LITERAL` and `name=@env:VARIABLE`, which is a text. Raises `UsageError` for anything else.
+
+    In the place of a name there may be a way into an argument, as `steps` knows them.
+    """
     found = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        name = name.strip()
-        if not equals or not name.isidentifier():
+        way, value = _split(text)
+        if way is None:
+            name = text.partition("=")[0].strip()
             raise UsageError(f"{text!r} is no change of an argument.", hint=f"--set {name if name.isidentifier() else 'name'}=VALUE")
-        found[name] = _value(name, value.strip(), os.environ if environ is None else environ)
+        found[way] = _value(way, value.strip(), os.environ if environ is None else environ)
     return found
+
+
+def _split(text: str) -> tuple[str | None, str]:
+    """Return what is to be changed and the new value, as they are written; a key may have an equals sign in it."""
+    at = text.find("=")
+    while at >= 0:
+        way = steps.spelled(text[:at])
+        if way is not None:
+            return way, text[at + 1 :]
+        at = text.find("=", at + 1)
+    return None, ""
 
 
 def _value(name: str, text: str, environ: Mapping[str, str]) -> Any:
@@ -68,13 +83,15 @@ def changed(
         bound = signature.bind_partial(*args, **kwargs)
     except TypeError as error:
         raise CannotReplayError(f"The captured arguments do not fit the function today: {error}.") from error
-    for name, value in changes.items():
+    for way, value in changes.items():
+        name, _ = steps.parse(way) or (way, [])
         parameter = signature.parameters.get(name)
         rest = next((each.name for each in signature.parameters.values() if each.kind is each.VAR_KEYWORD), None)
         if parameter is not None and parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
-            bound.arguments[name] = value
+            steps.put(bound.arguments, way, value)
         elif rest is not None and parameter is None:
-            bound.arguments[rest] = {**bound.arguments.get(rest, {}), name: value}
+            bound.arguments[rest] = {**bound.arguments.get(rest, {})}
+            steps.put(bound.arguments[rest], way, value)
         else:
             what = "no parameter" if parameter is None else "no single parameter"
             raise UsageError(f"The function has {what} {name!r} to set.", hint=_settable(signature))
@@ -82,6 +99,14 @@ def changed(
     ordered = {name: bound.arguments[name] for name in signature.parameters if name in bound.arguments}
     bound = inspect.BoundArguments(signature, ordered)
     return bound.args, bound.kwargs
+
+
+def with_changes(named: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments under their names with `changes` in them. Raises `UsageError` for one that leads nowhere."""
+    found = dict(named)
+    for way, value in changes.items():
+        steps.put(found, way, value)
+    return found
 
 
 def _settable(signature: inspect.Signature) -> str:

@@ -12,6 +12,8 @@ from ckpt._model.sources import is_project
 from ckpt._replaying.texts import on_disk
 from ckpt._store.stored import Stored
 
+#: Lines of which two texts are compared: the time that takes grows with the square of them, or worse.
+_MOST = 20_000
 #: Returns the text of a file; None when there is none.
 Read = Callable[[str], str | None]
 
@@ -74,8 +76,10 @@ def shown_path(stored: Stored, file: str) -> str:
 
 
 def _changed(path: str, file: str, then: tuple[str, str], now: tuple[str, str]) -> FileDiff:
-    lines = difflib.unified_diff(_lines(then[0]), _lines(now[0]), path, path, then[1], now[1], lineterm="")
-    return FileDiff(file=file, status="changed", lines=list(lines))
+    old, new = _lines(then[0]), _lines(now[0])
+    if min(len(old), len(new)) > _MOST:
+        return FileDiff(file=file, status="changed, and too long to be compared line by line", lines=[])
+    return FileDiff(file=file, status="changed", lines=list(difflib.unified_diff(old, new, path, path, then[1], now[1], lineterm="")))
 
 
 def _lines(text: str) -> list[str]:

@@ -10,10 +10,12 @@ from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 
 from ckpt._model.packages import canonical, versions_on
-from ckpt._model.record import Json
+from ckpt._model.record import Json, Value
+from ckpt._model.redact import MARK
 from ckpt._model.sources import TOO_LATE
 from ckpt._replaying.arguments import described
 from ckpt._replaying.modules import is_same_python
+from ckpt._replaying.steps import way_out
 from ckpt._replaying.texts import on_disk
 from ckpt._store.stored import Stored
 
@@ -55,7 +57,7 @@ def changed_packages(process: Json, *, thorough: bool = False) -> list[tuple[str
 
 def _is_there(package: str) -> bool:
     try:
-        return find_spec(package) is not None
+        return "." not in package and find_spec(package) is not None  # looking for what is in a package would import it
     except (ImportError, ValueError, AttributeError):  # what a finder of others makes of it
         return False
 
@@ -102,12 +104,24 @@ def changed_sources(stored: Stored, texts: Mapping[str, Callable[[], str]]) -> I
 def missing_arguments(stored: Stored, changes: Collection[str] = ()) -> list[str]:
     """Return a line for each argument that was not kept."""
     found = [value for value in described(stored) if value.reason and value.name not in changes]
-    return [f"the argument {value.name} is a placeholder: {value.reason}" for value in found]
+    return [f"the argument {value.name} is a placeholder: {value.reason}{_way_out(value)}" for value in found]
+
+
+def _way_out(value: Value) -> str:
+    """Return how to give what was not kept because it is secret; nothing for other placeholders."""
+    return way_out(value.name, value.type) if value.text == MARK else ""
+
+
+def _masked(value: Value) -> bool:
+    """Whether a text was kept with a secret in it masked; in a container, as far as its description tells of a URL."""
+    return not value.reason and (MARK in value.text if value.type == "str" else f"{MARK}@" in value.text)
 
 
 def _of_arguments(stored: Stored, changes: Collection[str]) -> Iterator[str]:
     yield from missing_arguments(stored, changes)
     given = [value for value in described(stored) if value.name not in changes]
+    for value in filter(_masked, given):
+        yield f"a secret in the argument {value.name} was kept as {MARK}: {value.text}{way_out(value.name, value.type)}"
     may_differ = [value.name for value in given if not value.reason and value.type not in _FIXED]
     if stored.entry is None and stored.failure is not None and may_differ:
         yield f"only the failure was recorded: what the call itself changed in {', '.join(may_differ)} is changed already"

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "rebuild"]
 
 
+#: Lines that one expression takes at the most: who prints a traceback reads all of them.
+_TALLEST = 100_000
+
+
 class Failure(NamedTuple):
     """A rebuilt exception, and the way that led to its first frame."""
 
@@ -49,13 +53,16 @@ def rebuild(
     Raises `DamagedError` when the manifest points to something that it does not have.
     """
     _check(manifest, view)
-    frames = _rebuild_frames(manifest, locals, globals)
-    found = stand_in_for_lost(manifest.exceptions, exceptions)
-    for number, (raised, exception) in enumerate(zip(manifest.exceptions, found, strict=True)):
-        first = view[1] if number == view[0] else 0
-        _link(exception, raised, found, _traceback(raised.traceback[first:], frames))
-    callers = _callers(manifest, view)
-    return Failure(found[view[0]], _traceback(callers, frames, found[view[0]].__traceback__), len(callers))
+    try:
+        frames = _rebuild_frames(manifest, locals, globals)
+        found = stand_in_for_lost(manifest.exceptions, exceptions)
+        for number, (raised, exception) in enumerate(zip(manifest.exceptions, found, strict=True)):
+            first = view[1] if number == view[0] else 0
+            _link(exception, raised, found, _traceback(raised.traceback[first:], frames))
+        callers = _callers(manifest, view)
+        return Failure(found[view[0]], _traceback(callers, frames, found[view[0]].__traceback__), len(callers))
+    except (OverflowError, RecursionError, SyntaxError, ValueError) as err:  # line numbers, names and layouts that no compiler makes
+        raise DamagedError(f"The frames cannot be rebuilt: {err}.", hint="ckpt show") from err
 
 
 def _callers(manifest: Manifest, view: tuple[int, int]) -> list[Entry]:
@@ -79,7 +86,9 @@ def _callers(manifest: Manifest, view: tuple[int, int]) -> list[Entry]:
 
 def _check(manifest: Manifest, view: tuple[int, int]) -> None:
     for frame in manifest.frames:
-        if len(frame.parameters) != frame.argcount + frame.kwonly + frame.varargs + frame.varkw or frame.posonly > frame.argcount:
+        counts = frame.argcount, frame.kwonly, frame.varargs, frame.varkw
+        unsound = min(*counts, frame.posonly) < 0 or frame.posonly > frame.argcount or len({*frame.parameters}) != len(frame.parameters)
+        if unsound or len(frame.parameters) != sum(counts) or (frame.parameters and frame.kind != "function"):
             raise DamagedError(f"The parameters of {frame.qualname!r} do not fit its layout.")
     count = len(manifest.exceptions)
     for raised in manifest.exceptions:
@@ -124,7 +133,7 @@ def _position(entry: Entry) -> Position:
     known = [place for place in entry.positions or () if place is not None]
     if len(known) == 4:  # noqa: PLR2004 - line, end line, column, end column
         line, end_line, column, end_column = known
-        if min(line, column, end_column) >= 0 and (line, column) <= (end_line, end_column):
+        if min(line, column, end_column) >= 0 and (line, column) <= (end_line, end_column) and end_line - line <= _TALLEST:
             return line, end_line, column, end_column
     return line_only(entry.line)
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from ckpt._model.describe import describe, instance_fields
 from ckpt._model.placeholder import GoneClass, Placeholder
+from ckpt._model.redact import MARK
 from ckpt._replaying.arguments import described, named
+from ckpt._replaying.steps import way_out
 from ckpt._store.stored import Stored
 
 #: Objects that are looked at, and places that are told.
@@ -44,11 +46,17 @@ def gaps(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             continue
         seen.add(id(value))
         if issubclass(type(value), Placeholder):
-            yield path, object.__getattribute__(value, "ckpt_reason")
+            yield path, _reason(value, path)
         elif type(value) is GoneClass:
             yield path, str(value.__doc__)
         else:
             waiting.extend((path if path.startswith(_INSIDE) else place, part) for place, part in _parts(value, path))
+
+
+def _reason(value: Placeholder, path: str) -> str:
+    """Return why a value is not there; of a secret also how to give it."""
+    kind, text, reason = (object.__getattribute__(value, f"ckpt_{name}") for name in ("type", "description", "reason"))
+    return f"{reason}{way_out(path, kind)}" if text == MARK else str(reason)
 
 
 def _parts(value: Any, path: str) -> Iterator[tuple[str, object]]:

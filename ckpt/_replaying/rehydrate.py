@@ -25,7 +25,7 @@ from ckpt._replaying.doubts import changed_sources, doubts, late_sources, missin
 from ckpt._replaying.frames import Failure
 from ckpt._replaying.gaps import argument_gaps
 from ckpt._replaying.setting import CAPTURED, CURRENT, Setting
-from ckpt._replaying.texts import show_sources
+from ckpt._replaying.texts import on_disk, show_sources
 from ckpt._replaying.values import Values, captured_ones, part
 from ckpt._store.capture_file import CaptureFile
 from ckpt._store.store import Store
@@ -213,6 +213,8 @@ class Capture:
         records = self.manifest.frames if self.manifest is not None else []
         read = self.stored.source
         texts: dict[str, Callable[[], str]] = {record.file: partial(read, record.source) for record in records if record.source}
+        if not self.stored.has_values:  # opened whoever made it: what debuggers would read may be a FIFO, or have no end
+            texts = {record.file: partial(_text_on_disk, record.file) for record in records} | texts
         # A file that was exported without its directory: debuggers look for it in this one.
         return texts | {os.path.abspath(file): read for file, read in texts.items() if not file.startswith("<")}
 
@@ -240,6 +242,10 @@ def open_capture(store: Store, text: str | None = None, *, code: str = CURRENT, 
     capture of another's, unless `trust`.
     """
     return Capture(store, store.find(text).id, code=code, trust=trust)
+
+
+def _text_on_disk(file: str) -> str:
+    return on_disk(file) or ""
 
 
 def _item(held: Any, number: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import linecache
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from ckpt._model.sources import open_regular
 from ckpt.errors import CkptError
 
 if TYPE_CHECKING:
@@ -16,15 +17,21 @@ __all__ = ["on_disk", "show_sources"]
 
 #: Where in an entry of `linecache` the lines are.
 _LINES = 2
+#: No source text has more bytes.
+_LIMIT = 64 << 20
 
 
 def on_disk(file: str) -> str | None:
-    """Return the text of a file as it is now; None when there is none."""
+    """Return the text of a file as it is now; None when there is none, or what is there is no source text.
+
+    Names of files come out of records: a FIFO is not waited for, and what has no end is not read to it.
+    """
     try:
-        with open(file, "rb") as opened:
-            return opened.read().decode("utf-8", "surrogateescape")
+        with open(file, "rb", opener=lambda path, _: open_regular(path)) as opened:
+            text = opened.read(_LIMIT + 1)
     except (OSError, ValueError):
         return None
+    return text.decode("utf-8", "surrogateescape") if len(text) <= _LIMIT else None
 
 
 @contextmanager

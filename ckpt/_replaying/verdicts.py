@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ckpt._model.describe import describe, exception_text, type_name
 from ckpt._model.record import DIED, LEFT, RETURNED, WRAPPER_FILE, Header, Json, Manifest, Raised
+from ckpt._model.redact import MARK
 from ckpt._model.sources import is_project
+from ckpt._replaying.steps import ways_out
 from ckpt.errors import CkptError, PlaceholderError
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ STILL_PASSES, NEW_FAILURE, CANNOT_REPLAY = "still passes", "new failure", "canno
 _CHAIN_LIMIT = 100
 #: How calls are left in ways that have a word.
 _LEFT = {"asyncio.exceptions.CancelledError": "it was cancelled", "GeneratorExit": "not all of its items were taken"}
+#: So many secrets are asked for in a verdict.
+_WAYS = 3
 #: The exit code by which `git bisect run` passes over a commit.
 SAYS_NOTHING = 125
 
@@ -128,7 +132,8 @@ def _of_raised(capture: Capture, error: BaseException) -> tuple[str, str]:
     header = capture.header
     touched = _placeholder_error(error)
     if touched is not None:
-        return CANNOT_REPLAY, touched.message
+        ways = ways_out(capture.replay_notes)[:_WAYS] if MARK in touched.message else []
+        return CANNOT_REPLAY, " ".join([touched.message, *ways])
     now = f"{type_name(type(error))}: {exception_text(error)}".removesuffix(": ")
     if header.is_failure:
         differs = _difference(capture, error)

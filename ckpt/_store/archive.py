@@ -16,7 +16,7 @@ import mmap
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Protocol
@@ -132,15 +132,17 @@ class File:
         self._descriptor = os.open(
             path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         )
-        status = os.fstat(self._descriptor)
-        self.size = status.st_size
-        if not stat.S_ISREG(status.st_mode):
+        self._status = os.fstat(self._descriptor)
+        self.size = self._status.st_size
+        if not stat.S_ISREG(self._status.st_mode):
             self.close()
             raise DamagedError(f"{path!r} is not a regular file.")
 
     def close(self) -> None:
-        """Give the file back; what is mapped stays."""
-        os.close(self._descriptor)
+        """Give the file back, unless its number is another file's by now; what is mapped stays."""
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self._descriptor), self._status):
+                os.close(self._descriptor)
 
     def is_private(self) -> bool:
         """Return whether nobody but this user can change the file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import operator
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -19,8 +19,10 @@ __all__ = ["WRONG", "Run", "Trace", "retain"]
 
 #: The limit of those who keep all.
 ALL = 2**62
+#: Seconds since the epoch, or before it, that no calendar reaches.
+FAR = 1e11
 #: What goes wrong when the fields of an event are not what they should be.
-WRONG = (AttributeError, DamagedError, IndexError, KeyError, TypeError, UnicodeDecodeError, ValueError)
+WRONG = (AttributeError, DamagedError, IndexError, KeyError, OverflowError, TypeError, UnicodeDecodeError, ValueError)
 
 
 class Run:
@@ -109,14 +111,14 @@ class Trace:
         assert line is not None
         if line.glance:
             name, module, qualname, keep, time = line.glance
-            self.first = First(name.decode(), module.decode(), qualname.decode(), int(keep), float(time))
+            self.first = First(name.decode(), module.decode(), qualname.decode(), int(keep), _moment(float(time)))
             return
         body = line.body
         called, limit, entered = body["name"], body.get("keep"), body.get("time", 0) + 0.0
-        if not NAME.fullmatch(called) or not math.isfinite(entered):
+        if not NAME.fullmatch(called):
             raise ValueError(called)
-        limit = ALL if limit is None else limit + 0
-        self.first = First(called, str(body.get("module", "")), str(body.get("qualname", "")), limit, entered)
+        limit = ALL if limit is None else operator.index(limit)
+        self.first = First(called, str(body.get("module", "")), str(body.get("qualname", "")), limit, _moment(entered))
 
     @property
     def status(self) -> str:
@@ -232,6 +234,13 @@ def retain(traces: Iterable[Trace], cleared: Collection[str] = ()) -> list[Trace
 
 def _is_buffer(name: object) -> bool:
     return isinstance(name, str) and name.startswith("b-") and OBJECT.fullmatch(name) is not None
+
+
+def _moment(time: float) -> float:
+    """Return a time; raise ValueError for one that no clock shows."""
+    if not abs(time) < FAR:
+        raise ValueError(time)
+    return time
 
 
 def _time(trace: Trace) -> float:

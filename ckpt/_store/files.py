@@ -57,10 +57,12 @@ def open_file(path: str) -> tuple[int, int]:
     return descriptor, status.st_size
 
 
-def read_file(path: str) -> bytes:
-    """Return the bytes of a regular file of the store; raises as `open_file`."""
+def read_file(path: str, limit: int) -> bytes:
+    """Return the bytes of a regular file of the store; raises as `open_file`, and `DamagedError` for more than `limit`."""
     descriptor, size = open_file(path)
     with open(descriptor, "rb", buffering=0):
+        if size > limit:
+            raise DamagedError(f"{path!r} has {size} bytes, which is too much.")
         return read_at(descriptor, size, 0)
 
 

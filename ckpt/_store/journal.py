@@ -38,6 +38,8 @@ COVERED = len(BEGIN) + 8 + len('",')
 SIGNATURE = COVERED + len('"sig":"')
 #: How often an event is looked for that is rewritten again and again.
 TRIES = 20
+#: The most bytes that are read at once. A file may claim any size, and take none on the disk.
+LIMIT = 1 << 30
 #: What is said of a last line that its process was killed over, or that was cut.
 TORN = "the last line is unfinished"
 #: What a list needs of a line, where the recorder has written the fields in its usual order. Another order is only slower.
@@ -128,7 +130,7 @@ class Line:
             path = os.path.join(directory, name)
             if name.endswith(".jsonl") and path != self.path:
                 with contextlib.suppress(FileNotFoundError, DamagedError):
-                    data = read_file(path)
+                    data = read_file(path, LIMIT)
                     if written[1] in data:
                         return next((line for line in decode(path, data) if line.fields()[1:] == written), None)
         return None
@@ -164,7 +166,7 @@ def bin_of(path: str) -> str:
 def scan(path: str, report: Report | None = None, *, check: bool = True) -> list[Line]:
     """Return the events of the `.jsonl` file `path`, as `decode` does. Raises FileNotFoundError for a file that is gone."""
     try:
-        data = read_file(path)
+        data = read_file(path, LIMIT)
     except DamagedError as err:
         if report:
             report(Finding(path, None, err.message))
@@ -238,11 +240,15 @@ def _take(piece: bytes) -> tuple[int | None, str, bytes] | None:
 
 
 def _bodies(raws: list[bytes]) -> list[object]:
-    """Return what each of `raws` says, None for what is not JSON. All at once, which takes half the time of one after the other."""
+    """Return what each of `raws` says, None for what is not JSON. All at once, which takes half the time of one after the other.
+
+    Between them stands what nobody could know: else lines of others could take one that is signed into a list, and have it say what they do.
+    """
+    between = os.urandom(16).hex()
     with contextlib.suppress(ValueError, RecursionError):
-        bodies: list[object] = json.loads(b"[%b]" % b",".join(raws))
-        if len(bodies) == len(raws):
-            return bodies
+        bodies: list[object] = json.loads(b"[%b]" % (b',"%b",' % between.encode()).join(raws))
+        if len(bodies) == 2 * len(raws) - 1 and all(each == between for each in bodies[1::2]):
+            return bodies[::2]
     return [_body(raw) for raw in raws]
 
 
@@ -255,11 +261,16 @@ def _body(raw: bytes) -> object:
 
 def _read_from(line: Line, index: int) -> bytes:
     """Return one of the parts of an event from where it says that it lies; raises as `read_part`."""
-    at, parts = line.fields()[0], line.body.get("parts", ())
-    if at is None or index >= len(parts):
+    at, parts = line.fields()[0], line.body.get("parts") or []
+    if at is None or type(parts) is not list or index >= len(parts) or not all(map(_is_part, parts)):
         raise DamagedError(f"The event at {line.offset} in {line.path!r} has no part {index}.", hint="ckpt info")
     at += sum(length for length, _ in parts[:index])
     return read_part(bin_of(line.path), at, *parts[index])
+
+
+def _is_part(named: object) -> bool:
+    """Return whether a part is named by its length, of which no recorder's is beyond `LIMIT`, and its sum."""
+    return type(named) is list and list(map(type, named)) == [int, str] and 0 <= named[0] <= LIMIT
 
 
 def read_part(path: str, at: int, length: int, digest: str) -> bytes:

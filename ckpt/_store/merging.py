@@ -6,6 +6,7 @@ they should be is left out and reported, since a store may come from anywhere.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ __all__ = ["Known", "merge"]
 
 #: Either ends a call.
 ENDS = frozenset({"returned", "left"})
+ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 
 class Known(NamedTuple):
@@ -70,6 +72,8 @@ class _Merging:
         if id is not None:
             trace = self.traces.get(id)
             if trace is None:
+                if not ID.fullmatch(id):  # it is told to people, in commands to paste
+                    raise ValueError(id)
                 trace = self.traces[id] = Trace(id, self.run, self.shared)
             if event == "entered":
                 trace.entered, trace.run = line, self.run

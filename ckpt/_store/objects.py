@@ -140,11 +140,11 @@ class Objects:
         return data
 
     def check(self, name: str) -> None:
-        """Raise `DamagedError` unless the object is there and, as far as its name tells, what was written."""
-        if name.startswith("t-"):
-            self.read(name)
-        else:
+        """Raise `DamagedError` unless the object is there and, as far as its name tells, what was written. It is read piece by piece."""
+        if name.startswith("b-"):
             self.map(name)
+        elif not is_name_of(name, self.size(name), lambda length, at: self.piece(name, length, at)):
+            raise DamagedError(f"The object {name!r} is not what was written.", hint="ckpt info")
 
     def names(self) -> dict[str, int]:
         """Return the objects that are there, each with its size."""

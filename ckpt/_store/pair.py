@@ -27,7 +27,7 @@ TAIL = 1 << 16
 
 
 #: Seconds that a fork waits at most for files to be made: on a disk that hangs, the program must not.
-PATIENCE = 1.0
+PATIENCE = 5.0
 
 
 class Pair:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,9 @@ from ckpt._store.journal import Line
 from ckpt.errors import DamagedError, NoValuesError
 
 __all__ = ["Moment", "Stored"]
+
+#: No source text has more bytes.
+TEXT_LIMIT = 64 << 20
 
 
 class Objects(Protocol):
@@ -81,6 +85,8 @@ class Moment:
         name = self.line.body.get("stream")
         if name is None:
             return self.line.read(1)
+        if not str(name).startswith("t-"):  # what a name does not bind could be exchanged after it was signed or accepted
+            raise DamagedError(f"The object {name!r} is no stream.", hint="ckpt check")
         if not self.objects.is_private():
             return self.objects.read(str(name))
         stream = self.objects.map(str(name))
@@ -190,8 +196,12 @@ class Stored:
         return self._trace.carried.renamed if self._trace.carried else {}
 
     def source(self, name: str) -> str:
-        """Return a source text by the name of its object."""
-        return self._objects.read(name).decode("utf-8", "surrogateescape")
+        """Return a source text by the name of its object; raise `DamagedError` when it is not what was written, or no text of a file."""
+        with suppress(KeyError):
+            text = self._objects.piece(name, TEXT_LIMIT, 0)
+            if name == f"t-{hashlib.sha256(text).hexdigest()}":
+                return text.decode("utf-8", "surrogateescape")
+        raise DamagedError(f"The object {name!r} is not what was written.", hint="ckpt info")
 
     def _shared(self, field: str) -> Callable[[], bytes] | None:
         for line in (self._trace.failed, self._trace.entered):

@@ -234,9 +234,7 @@ class Journal:
                 if self._rotating or self._pair is not old:
                     return
                 self._rotating = is_mine = True
-                due = [
-                    pair for pair in self._pairs if pair.retired and not pair.flying and not pair.carried
-                ]  # what went wrong the last time
+                due = [pair for pair in self._pairs if pair.retired]  # what went wrong the last time
             if self._take_over(old):
                 due.append(old)
         except Exception as trouble:  # a full disk: go on with the old one, and try again much later

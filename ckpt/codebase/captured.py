@@ -16,6 +16,8 @@ from ckpt.errors import NotFoundError
 
 #: Where files go that no entry of the captured `sys.path` leads to.
 _OUTSIDE = "outside"
+#: No path of a file has more characters.
+_LONGEST = 4096
 
 
 def from_capture(store: Store, name: str | None, output_zipname: Path) -> Report:
@@ -50,7 +52,9 @@ def _sources(stored: Stored) -> dict[str, bytes]:
     for frame in stored.failure.manifest().frames if stored.failure is not None else ():
         if frame.source and is_project(frame.file):
             names.setdefault(frame.file, frame.source)
-    return {file: stored.source(name).encode("utf-8", "surrogateescape") for file, name in sorted(names.items())}
+    return {
+        file: stored.source(name).encode("utf-8", "surrogateescape") for file, name in sorted(names.items()) if len(file) <= _LONGEST
+    }
 
 
 def _laid_out(sources: dict[str, bytes], places: _Places) -> tuple[dict[str, bytes], list[LeftOut]]:
@@ -70,7 +74,8 @@ class _Places:
     """Where the files of a captured process lie in a snapshot: under the names of their modules, the others below the roots of its path."""
 
     def __init__(self, process: dict[str, Any]) -> None:
-        self._modules = {file: module for module, file in (process.get("modules") or {}).items()}
+        modules = process.get("modules") or {}
+        self._modules = {file: module for module, file in modules.items() if all(part.isidentifier() for part in module.split("."))}
         entries = [*(process.get("path") or ()), process.get("cwd")]
         self._roots = list(dict.fromkeys(os.path.normpath(one) for one in entries if isinstance(one, str) and os.path.isabs(one)))
 
@@ -81,7 +86,8 @@ class _Places:
             return f"{path}/__init__{suffix}" if base == "__init__" else f"{path}{suffix}"
         root = self._root(file)
         inside = os.path.relpath(file, root) if root is not None else os.path.join(_OUTSIDE, os.path.splitdrive(file)[1].lstrip("/\\"))
-        return os.path.normpath(inside).replace(os.sep, "/").replace("../", "")
+        plain = os.path.normpath(inside).replace(os.sep, "/").replace("../", "")
+        return plain.encode("utf-8", "backslashreplace").decode()
 
     def rank(self, file: str) -> tuple[bool, int, str]:
         """Return what sorts modules first, and the others as their roots stand on the path."""

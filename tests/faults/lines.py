@@ -52,20 +52,20 @@ class Lines:
 
     def arm(self) -> None:
         """Begin to count."""
-        if sys.version_info < (3, 12):
+        if sys.version_info >= (3, 12):
+            watch = sys.monitoring
+            watch.use_tool_id(watch.DEBUGGER_ID, "faults")
+            watch.register_callback(watch.DEBUGGER_ID, watch.events.LINE, self._on_line)
+            watch.set_events(watch.DEBUGGER_ID, watch.events.LINE)
+        else:
             sys.settrace(self._on_call)
-            return
-        watch = sys.monitoring
-        watch.use_tool_id(watch.DEBUGGER_ID, "faults")
-        watch.register_callback(watch.DEBUGGER_ID, watch.events.LINE, self._on_line)
-        watch.set_events(watch.DEBUGGER_ID, watch.events.LINE)
 
     def disarm(self) -> None:
         """Strike no more."""
-        if sys.version_info < (3, 12):
-            sys.settrace(None)
-        else:
+        if sys.version_info >= (3, 12):
             sys.monitoring.set_events(sys.monitoring.DEBUGGER_ID, 0)
+        else:
+            sys.settrace(None)
         os.write(self._tell, b"%d\0" % self._count)
 
     def watch(self, pid: int) -> int:
@@ -76,8 +76,8 @@ class Lines:
     def result(self) -> tuple[int, str]:
         """Return, in the parent, how many lines were counted, and which was struck; an empty text for none."""
         with open(self._told, "rb") as file:
-            struck, _, count = file.read().decode().rpartition("\0")[0].rpartition("\0")
-        return int(count) if count.isdecimal() else 0, struck or (count if not count.isdecimal() else "")
+            told = file.read().decode().split("\0")[:-1]
+        return sum(int(each) for each in told if each.isdecimal()), "".join(each for each in told if not each.isdecimal())
 
     def _is_ours(self, code: CodeType) -> bool:
         return code.co_filename.startswith(PACKAGE) or (code.co_filename == WRAPPER and self.kind in SIGNALS)
@@ -92,7 +92,7 @@ class Lines:
 
     def _on_line(self, code: CodeType, line: int) -> Any:
         if not self._is_ours(code):
-            return sys.monitoring.DISABLE  # type: ignore[attr-defined,unused-ignore]  # Python 3.12 and later
+            return sys.monitoring.DISABLE  # type: ignore[attr-defined]  # called by Python 3.12 and later
         self._step(code, line)
         return None
 

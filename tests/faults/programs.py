@@ -105,6 +105,23 @@ def fails() -> None:
     raises(fail, ARRAY, TEXTS)
 
 
+def dives() -> None:
+    """Fail where the program's recursion has left thirty frames of the stack."""
+    left = 0
+
+    def dive() -> None:
+        nonlocal left
+        try:
+            dive()
+        except RecursionError:
+            left += 1
+            if left < 30:
+                raise
+            raises(inner, [1, 2])
+
+    dive()
+
+
 def handles() -> None:
     """Capture an exception that the program handles itself."""
     try:
@@ -161,6 +178,7 @@ PROGRAMS = [
     Program(name="return", act=gives, prepare=gives),
     Program(name="failure", act=fails, prepare=gives),
     Program(name="nested", act=lambda: raises(outer), prepare=gives, captures=2),
+    Program(name="deep", act=dives, prepare=gives),
     Program(name="handled", act=handles, prepare=gives),
     Program(name="rotation", act=rotates, prepare=come_close),
     Program(name="exit", act=exits, prepare=gives, is_fenced=False, clears=True, is_crowded=True),

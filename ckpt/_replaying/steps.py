@@ -1,0 +1,110 @@
+"""The way to a value inside an argument, as a person writes it: `config.db.password`, `rows[0]['api key']`.
+
+A dot leads to an attribute, and into a dict to the key of that name. Nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from ckpt._model.layout import definition_of
+from ckpt._model.redact import words
+from ckpt.errors import UsageError
+
+#: An attribute or a key by its name, or a key or place in brackets.
+Step = ast.Attribute | ast.Subscript
+
+
+def parse(text: str) -> tuple[str, list[Step]] | None:
+    """Return the name that a way begins with, and the steps from there; None for a text that is none."""
+    if text.strip().isidentifier():  # a keyword is no expression
+        return text.strip(), []
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    steps: list[Step] = []
+    while isinstance(node, Step):
+        if isinstance(node, ast.Subscript) and not _is_literal(node.slice):
+            return None
+        steps.append(node)
+        node = node.value
+    return (node.id, steps[::-1]) if isinstance(node, ast.Name) else None
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except ValueError:
+        return False
+    return True
+
+
+def put(arguments: dict[str, Any], way: str, value: Any) -> None:
+    """Put a value in the place of an argument, or of what a way leads to in one, which is changed. Raises `UsageError` for a wrong way."""
+    name, steps = parse(way) or (way, [])
+    if not steps:
+        arguments[name] = value
+        return
+    held = arguments.get(name)
+    for step in steps[:-1]:
+        try:
+            held = _followed(held, step)
+        except Exception as error:
+            raise UsageError(f"{way!r} leads to nothing: {type(error).__name__}: {error}.") from error
+    try:
+        _set(held, steps[-1], value)
+    except Exception as error:  # an object may have an opinion on what is set
+        raise UsageError(f"{way!r} cannot be set: {type(error).__name__}: {error}.", hint=f"--set {name}=VALUE") from error
+
+
+def _followed(held: Any, step: Step) -> Any:
+    if isinstance(step, ast.Attribute):
+        return held[step.attr] if isinstance(held, dict) else getattr(held, step.attr)
+    return held[ast.literal_eval(step.slice)]
+
+
+def _set(held: Any, step: Step, value: Any) -> None:
+    if not isinstance(step, ast.Attribute):
+        held[ast.literal_eval(step.slice)] = value
+    elif isinstance(held, dict):
+        held[step.attr] = value
+    elif definition_of(type(held), "__setattr__") is object.__setattr__:
+        setattr(held, step.attr, value)
+    else:  # a frozen dataclass refuses; the captured one is not the program's any more
+        object.__setattr__(held, step.attr, value)
+
+
+#: Between what is missing and how to give it.
+GIVE = "; give it with "
+
+
+def way_out(way: str, kind: str) -> str:
+    """Return how to give a secret of type `kind`, from the environment where that is a text; nothing where no way leads there."""
+    short = spelled(way)
+    if short is None:
+        return ""
+    last = re.findall(r"\w+", short)[-1]
+    value = f"@env:{'_'.join(words(last)).upper()}" if kind == "str" else "VALUE"
+    return f"{GIVE}--set {shlex.quote(f'{short}={value}')}"
+
+
+def ways_out(lines: Iterable[str]) -> list[str]:
+    """Return how to give what is missing, as the lines about it say."""
+    return [line.partition(GIVE)[2] for line in lines if GIVE in line]
+
+
+def spelled(way: str) -> str | None:
+    """Return a way in its shortest form, dots for all keys that are names; None for a text that is none."""
+    parsed = parse(way)
+    if parsed is None:
+        return None
+    text, steps = parsed
+    for step in steps:
+        key = step.attr if isinstance(step, ast.Attribute) else ast.literal_eval(step.slice)
+        text += f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
+    return text
