@@ -42,6 +42,15 @@ def shop(home: Path, tmp_path: Path) -> Project:
 # Code
 
 
+def test_a_file_that_was_not_kept_is_not_called_unchanged(shop: Project) -> None:
+    """Of a file whose text was too large to keep, nobody can say whether it has changed."""
+    shop.write("pyproject.toml", "[tool.ckpt]\nsource_file_limit = 30\n")
+    shop.call("import shop; shop.price([1, None])")
+    done = shop.ckpt("diff", "price")
+    assert "shop.py was not kept, and cannot be compared: " in done.stdout
+    assert "no differences" not in done.stderr
+
+
 def test_what_changed_since_is_a_unified_diff_frames_first(shop: Project) -> None:
     """Changed files of the call are shown, those in its frames first and in their order; a file that was not loaded is not."""
     done = shop.ckpt("diff", "price")

@@ -1002,6 +1002,11 @@ def test_a_view_begins_where_the_inner_capture_began(tmp_path: Path) -> None:
         lambda data: data["exceptions"][0]["traceback"][0].update(frame=-1),
         lambda data: data["frames"][0].update(argcount=3),
         lambda data: data["frames"][0].update(posonly=3),
+        lambda data: data["frames"][0].update(posonly=-1),
+        lambda data: data["frames"][0].update(parameters=["a", "a"], argcount=0, kwonly=2),
+        lambda data: data["frames"][0].update(parameters=["a"], argcount=1, kind="module"),
+        lambda data: data["frames"][0].update(live_line=2**40),
+        lambda data: data["exceptions"][0]["traceback"][0].update(line=10**400),
     ],
 )
 def test_a_record_that_points_nowhere_is_damaged(change: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
@@ -1059,6 +1064,18 @@ def test_a_source_is_fetched_when_it_is_shown_and_only_once() -> None:
         linecache.checkcache()
         assert linecache.getline(__file__, 1) == "one\n"
     assert fetched == ["text"]
+
+
+def test_a_position_of_any_size_is_printed(tmp_path: Path) -> None:
+    """Nobody reads two thousand million lines to show where a frame was left."""
+    recorded = record(caught(load(SHAPES["a function"], tmp_path / "shape.py")["fail"]))
+
+    def stretch(data: dict[str, Any]) -> None:
+        entry = data["exceptions"][0]["traceback"][-1]
+        entry["positions"] = [entry["line"], 2**31 - 1, 0, 1]
+
+    shown = "".join(traceback.format_exception(edited(recorded, stretch).rebuild()))
+    assert f'File "{tmp_path / "shape.py"}", line ' in shown
 
 
 @pytest.mark.parametrize("error", [DamagedError("The text is not what was written."), FileNotFoundError()])

@@ -300,6 +300,151 @@ def test_what_is_no_file_is_neither_waited_for_nor_followed(
     assert secret.read_text() == "secret\n" * 100
 
 
+def record_of(forger: Forger, kind: str) -> tuple[int, Json]:
+    """Return the number of the first record of an event, or of a shared one of a kind, and its body."""
+    return next((number, body) for number, (_, body, _) in enumerate(forger.records) if kind in {body["event"], body.get("kind")})
+
+
+@pytest.fixture
+def forged_store(planted: Project) -> Iterator[Forger]:
+    """Forges the planted store, which is as it was afterwards."""
+    forger = Forger(planted.path / ".pyckpt")
+    yield forger
+    forger.write((-2, -1, ()), None)
+
+
+def test_no_module_is_imported_to_tell_its_version(
+    planted: Project, forged_store: Forger, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    """What a process record names as a package is looked for, and no package around it is imported for that."""
+    sys.modules.pop("this", None)
+    number, _ = record_of(forged_store, "process")
+    forged_store.write((number, 0, ("packages",)), {"this.x": "1", "": "1", ".": "1", "..": "2"})
+    assert command("diff")[0] == 0
+    assert "this" not in sys.modules
+
+
+@pytest.mark.parametrize("kind", ["fifo", "endless"])
+def test_files_that_records_name_are_not_waited_for(
+    planted: Project, forged_store: Forger, command: Callable[..., tuple[int, str, str]], tmp_path: Path, kind: str
+) -> None:
+    """A difference to today's code is told of regular files alone."""
+    path = "/dev/zero"
+    if kind == "fifo":
+        path = str(tmp_path / "fifo")
+        os.mkfifo(path)
+    number, _ = record_of(forged_store, "process")
+    text = next(iter(json.loads(forged_store.records[number][2][0])["files"].values()))
+    forged_store.write((number, 0, ("files",)), {path: text})
+    code, out, err = command("diff")
+    assert (code, f"{path}: gone" in out) == (0, True), err
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "new"),
+    [
+        ("entered", ("keep",), 0.5),
+        ("failed", ("keep",), 0.5),
+        ("entered", ("time",), 10**400),
+        ("entered", ("time",), 2**63),
+        ("entered", ("id",), "$(touch X)"),
+        ("process", ("limits",), {"": None, "x": 10**400}),
+        ("process", ("path",), ["\0"]),
+    ],
+)
+def test_fields_of_a_kind_of_their_own(
+    forged_store: Forger, command: Callable[..., tuple[int, str, str]], kind: str, path: tuple[str, ...], new: Any
+) -> None:
+    """Numbers that are none here, and ids that a shell would run, are passed over, and every command answers."""
+    number, _ = record_of(forged_store, kind)
+    forged_store.write((number, 0 if kind == "process" else -1, path), new)
+    for looks in (*LOOKING, *OPENING):
+        code, out, err = command(*looks)
+        assert code in {0, 1}
+        assert "Traceback" not in err
+        assert "touch" not in out + err
+
+
+def test_a_length_that_is_no_whole_number_is_damage(
+    planted: Project, forged_store: Forger, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Of a process record too."""
+    number, body = record_of(forged_store, "process")
+    forged_store.write((number, -1, ("parts", 0, 0)), float(body["parts"][0][0]))
+    for looks in LOOKING:
+        assert command(*looks)[0] in {0, 1}
+
+
+def test_a_snapshot_of_a_capture_stays_below_where_it_is_unpacked(
+    planted: Project, forged_store: Forger, command: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Names of modules that are none give no file its place."""
+    import zipfile
+
+    number, _ = record_of(forged_store, "process")
+    file = next(iter(json.loads(forged_store.records[number][2][0])["files"]))
+    forged_store.write((number, 0, ("modules",)), {"/etc/x": file, "..": file})
+    output = str(tmp_path / "code.zip")
+    assert command("snapshot", "from", "-o", output)[0] == 0
+    names = zipfile.ZipFile(output).namelist()
+    assert not [name for name in names if name.startswith("/") or ".." in name]
+
+
+def test_a_small_manifest_makes_no_long_page(planted: Project, forged_store: Forger, command: Callable[..., tuple[int, str, str]]) -> None:
+    """Entries that refer to the same frame, and frames to the same code, again and again, cost neither memory nor time."""
+    number, _ = record_of(forged_store, "failed")
+    manifest = json.loads(forged_store.records[number][2][0])
+    entry = manifest["exceptions"][0]["traceback"][0]
+    manifest["exceptions"][0]["traceback"] = [entry] * 50_000
+    manifest["frames"][0]["locals"] *= 5_000
+    forged_store.write((number, 0, ()), manifest)
+    code, out, err = command("show")
+    assert (code, out) == (1, "")
+    assert "it would be too long to be shown" in err
+    manifest = {"codes": [{"parameters": ["a"] * 50_000}], "frames": [{"code": 0}] * 50_000}
+    forged_store.write((number, 0, ()), manifest)
+    assert "it would be too long to be shown" in command("show", "--json")[2]
+
+
+def test_what_is_opened_without_trust_waits_for_no_file(
+    forged_store: Forger, command: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A capture that says it holds no values opens whoever made it: nothing that it names is waited for, read without end or loaded."""
+    number, _ = record_of(forged_store, "failed")
+    manifest = json.loads(forged_store.records[number][2][0])
+    fifo = str(tmp_path / "fifo")
+    os.mkfifo(fifo)
+    for code in manifest["codes"]:
+        code.update(file=fifo, source=None)
+    forged_store.write((number, 0, ()), manifest)
+    path = forged_store.journal
+    path.write_bytes(b"".join(_without_values(line) for line in scan(str(path))))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("list\nwhere\nq\n"))
+    code, out, err = command("debug", "--debugger", "pdb")
+    assert (code, fifo in out) == (0, True), err
+    assert "Traceback" not in err
+
+
+def _without_values(line: Line) -> bytes:
+    at, signature, body = line.fields()
+    return encode(body[:-1] + b',"values":false}', at, signature)
+
+
+def test_a_huge_file_that_takes_no_room_costs_no_memory(
+    planted: Project, command: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    """Journals and source texts beyond any size that ckpt writes are not read."""
+    store = tmp_path / "store"
+    shutil.copytree(planted.path / ".pyckpt", store)
+    for path in (store / "journals" / "x.jsonl", *(store / "objects").glob("t-*")):
+        path.touch()
+        os.truncate(path, 1 << 40)
+    with bounded_memory():
+        assert command("--ckpt-dir", str(store), "info")[0] == 0
+        assert command("--ckpt-dir", str(store), "show")[0] == 0
+        assert "is not what was written" in command("--ckpt-dir", str(store), "diff")[2]
+
+
 def test_a_forged_length_costs_no_memory(planted: Project, tmp_path: Path) -> None:
     """Sizes are compared with those of the files before anything is read: a part of an exabyte is damaged."""
     store = tmp_path / "store"

@@ -364,3 +364,16 @@ def test_a_copy_whose_name_is_taken_gets_another(objects: Objects) -> None:
     for _ in range(2):
         assert objects.put_copy(name, len(other), lambda length, at: other[at : at + length]) == f"{name}-1"
     assert objects.put_copy(f"{name}-1", len(one), lambda length, at: one[at : at + length]) == name
+
+
+def test_an_object_that_others_can_write_is_not_private(tmp_path: Path) -> None:
+    """Then it is read before it is checked, and not mapped: a map would show what is written later."""
+    objects = Objects(str(tmp_path / "store" / "objects"))
+    (tmp_path / "store" / "objects").mkdir(parents=True)
+    for place in (tmp_path / "store", tmp_path / "store" / "objects"):
+        place.chmod(0o755)
+    name = objects.put_text(b"text")
+    assert objects.is_private(name)
+    (tmp_path / "store" / "objects" / name).chmod(0o666)
+    assert objects.is_private()
+    assert not objects.is_private(name)

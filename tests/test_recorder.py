@@ -848,7 +848,7 @@ assert not opened, opened
 
 def test_importing_ckpt_loads_no_third_party_package_and_touches_no_file(tmp_path: Path) -> None:
     """`import ckpt` is inert."""
-    python("-I", "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})\n{INERT}", cwd=tmp_path)
+    python("-IB", "-c", f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})\n{INERT}", cwd=tmp_path)
 
 
 class LiarError(ValueError):

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from ckpt._cli import comparing, exporting, indexing, keeping, looking, pipelines, replaying, running, snapshots, writing
 from ckpt._cli.exits import exit_codes
-from ckpt._cli.screen import write
+from ckpt._cli.screen import name_store, write
 
 #: In the order of `ckpt --help`: that in which they are needed.
 COMMANDS: tuple[Callable[..., None], ...] = (
@@ -68,6 +68,7 @@ def _ckpt(
     version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
     """Look at captured calls, debug them, and call them again on today's code."""
+    name_store(ckpt_dir)
     if ckpt_dir is not None:
         from ckpt._store.location import set_ckpt_dir
 

@@ -38,7 +38,7 @@ def diff(name: Name = None, other: Other = None, trust: Trust = False) -> None:
     store = opened()
     one = store.get(store.find(name).id)
     if other is None:
-        told = [*_of_files(code_diff.since(one)), *_of_packages(one)]
+        told = [*_of_files(code_diff.since(one)), *_unknown(one), *_of_packages(one)]
     else:
         second = store.get(store.find(other).id)
         code = [*_of_files(code_diff.between(one, second)), *_between_packages(one, second)]
@@ -86,6 +86,15 @@ def _style(line: str) -> str:
     if line.startswith(("---", "+++")):
         return "bold"
     return {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
+
+
+def _unknown(stored: Stored) -> Iterator[Line]:
+    """Yield a line for each file of which it cannot be said whether it has changed."""
+    from ckpt._replaying.doubts import late_sources
+
+    yield from (("yellow", one_line(line)) for line in late_sources(stored.process))
+    for file, reason in sorted((stored.process.get("omitted") or {}).items()):
+        yield "yellow", one_line(f"{file} was not kept, and cannot be compared: {reason}")
 
 
 def _of_packages(stored: Stored) -> Iterator[Line]:

@@ -6,6 +6,8 @@ Both take any text: what the encoding of a stream cannot say is written as a bac
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,16 @@ from ckpt._cli.text import lines, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+
+#: A command in a hint, up to where its options begin.
+_COMMAND = re.compile(r"(?:^|(?<=[:;] ))ckpt (?=[a-z])")
+#: What --ckpt-dir named, as it was typed.
+_named: list[str] = []
+
+
+def name_store(path: str | None) -> None:
+    """Say which store --ckpt-dir names, or that it names none: the commands in hints are then about that one."""
+    _named[:] = [] if path is None else [path]
 
 
 def write(text: str) -> None:
@@ -44,7 +56,13 @@ def complain(message: str, hint: str = "", *, label: str = "error") -> None:
     """Write what went wrong in one line, and what to do next in another."""
     say(f"{label}: {one_line(message)}")
     if hint:
-        say(f"hint: {one_line(hint)}")
+        advise(hint)
+
+
+def advise(hint: str) -> None:
+    """Write what to do next; a command in it names the store that this one was given."""
+    option = "".join(f"--ckpt-dir {shlex.quote(path)} " for path in _named)
+    say(f"hint: {one_line(_COMMAND.sub(lambda match: match[0] + option, hint))}")
 
 
 def is_terminal(*, of_errors: bool = False) -> bool:

@@ -169,7 +169,7 @@ def say_before(outcome: Replay) -> None:
     """Say what comes before a verdict: why the replay may differ, and what to do when the call could not be made."""
     say_all(outcome.notes)
     if outcome.hint:
-        screen.complain(outcome.hint, label="hint")
+        screen.advise(outcome.hint)
 
 
 def say_all(notes: Iterable[str]) -> None:

@@ -249,7 +249,7 @@ class Manifest(Record):
 
 
 def _check_weight(data: Json, codes: Sequence[Json]) -> None:
-    """Raise `DamagedError` for a manifest of which a page or JSON would be far larger than itself: much that refers to the same again and again."""
+    """Raise `DamagedError` for a manifest of which a page would be far larger than itself, since much in it refers to the same."""
     weights = [_weight(code) for code in codes]
     frames = [_weight(frame) + (weights[frame["code"]] if "code" in frame else 0) for frame in data.get("frames", ())]
     stacks = [place for other in data.get("others", ()) for place in other.get("stack", ())]

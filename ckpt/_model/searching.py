@@ -16,6 +16,7 @@ from types import MethodType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ckpt._model.interrupts import let_pass
 from ckpt._model.layout import definition_of, fields_of, has_plain_hash, is_built_in
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.redact import holds_something, is_secret_key, passwords_in
@@ -79,10 +80,14 @@ class Search:
     def run(self, values: Iterable[Any] = ()) -> Secrets | None:
         """Look into everything that was taken, and into these values; return what was found."""
         level = [*self._level, *values]
-        for _ in range(_DEPTH):
-            if not level:
-                break
-            level = self._open(_some(level))
+        try:
+            for _ in range(_DEPTH):
+                if not level:
+                    break
+                level = self._open(_some(level))
+        except Exception as error:  # another thread changes what is looked at, or a key has an opinion on others
+            let_pass(error)
+            self.secrets = self.secrets or Secrets()
         if self.secrets is not None:
             for held in self._taken:
                 self._take_out(held, self.secrets)

@@ -121,7 +121,8 @@ def _of_arguments(stored: Stored, changes: Collection[str]) -> Iterator[str]:
     yield from missing_arguments(stored, changes)
     given = [value for value in described(stored) if value.name not in changes]
     for value in filter(_masked, given):
-        yield f"a secret in the argument {value.name} was kept as {MARK}: {value.text}{way_out(value.name, value.type)}"
+        way = way_out(value.name, value.type) if value.type == "str" else ""
+        yield f"a secret in the argument {value.name} was kept as {MARK}: {value.text}{way}"
     may_differ = [value.name for value in given if not value.reason and value.type not in _FIXED]
     if stored.entry is None and stored.failure is not None and may_differ:
         yield f"only the failure was recorded: what the call itself changed in {', '.join(may_differ)} is changed already"

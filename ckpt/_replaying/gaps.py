@@ -53,7 +53,7 @@ def gaps(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             waiting.extend((path if path.startswith(_INSIDE) else place, part) for place, part in _parts(value, path))
 
 
-def _reason(value: Placeholder, path: str) -> str:
+def _reason(value: object, path: str) -> str:
     """Return why a value is not there; of a secret also how to give it."""
     kind, text, reason = (object.__getattribute__(value, f"ckpt_{name}") for name in ("type", "description", "reason"))
     return f"{reason}{way_out(path, kind)}" if text == MARK else str(reason)

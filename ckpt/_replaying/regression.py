@@ -15,6 +15,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from ckpt._model.record import DIED, Raised
+from ckpt._model.redact import MARK
 from ckpt._model.reducing import MAIN_NAMES
 from ckpt._replaying.arguments import described, named
 from ckpt._replaying.literals import literal, shares_nothing
@@ -229,6 +230,8 @@ def _refuse_placeholders(capture: Capture) -> None:
     for value in described(capture.stored):
         if value.reason:
             raise CannotReplayError(f"The argument {value.name} was not kept ({value.reason}), so no test can pass it.")
+        if value.type == "str" and MARK in value.text:
+            raise CannotReplayError(f"A secret in the argument {value.name} was not kept, so no test can pass it.")
 
 
 def _match(message: str) -> str:

@@ -200,7 +200,7 @@ class Capture:
     @contextmanager
     def sources(self) -> Iterator[None]:
         """Show the source as it was captured, wherever a debugger or a traceback asks for it."""
-        with show_sources(self._texts()):
+        with show_sources(self._texts_on_disk() | self._texts()):
             yield
 
     @contextmanager
@@ -213,10 +213,15 @@ class Capture:
         records = self.manifest.frames if self.manifest is not None else []
         read = self.stored.source
         texts: dict[str, Callable[[], str]] = {record.file: partial(read, record.source) for record in records if record.source}
-        if not self.stored.has_values:  # opened whoever made it: what debuggers would read may be a FIFO, or have no end
-            texts = {record.file: partial(_text_on_disk, record.file) for record in records} | texts
         # A file that was exported without its directory: debuggers look for it in this one.
         return texts | {os.path.abspath(file): read for file, read in texts.items() if not file.startswith("<")}
+
+    def _texts_on_disk(self) -> dict[str, Callable[[], str]]:
+        """Return what a debugger would read by itself; of a capture that is opened whoever made it, lest that be a FIFO, or have no end."""
+        if self.stored.has_values or self.manifest is None:
+            return {}
+        files = [file for record in self.manifest.frames for file in (record.file, os.path.abspath(record.file))]
+        return {file: partial(_text_on_disk, file) for file in files}
 
     @property
     def _view(self) -> tuple[int, int]:

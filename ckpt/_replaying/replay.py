@@ -65,9 +65,10 @@ def in_child(request: Request, header: Header, *, output: Output = None, is_over
         child.end()
     if answer is not None:
         return _from_json(answer)
+    if child.has_timed_out and child.is_called:
+        return verdicts.ended(header, f"it is still running after {request.timeout:g} s", has_timed_out=True, duration=request.timeout)
     if child.has_timed_out:
-        how = f"{'is still running' if child.is_called else 'is still loading'} after {request.timeout:g} s"
-        return verdicts.ended(header, f"it {how}", has_timed_out=True, duration=request.timeout if child.is_called else None)
+        return verdicts.never_called(header, f"it is still loading after {request.timeout:g} s")
     return verdicts.ended(header, f"its process died {'again' if header.status == DIED else 'now'} ({_name(child.process.returncode)})")
 
 

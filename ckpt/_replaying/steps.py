@@ -6,9 +6,9 @@ A dot leads to an attribute, and into a dict to the key of that name. Nothing is
 from __future__ import annotations
 
 import ast
-import re
 import shlex
 from collections.abc import Iterable
+from keyword import iskeyword
 from typing import Any
 
 from ckpt._model.layout import definition_of
@@ -63,16 +63,13 @@ def put(arguments: dict[str, Any], way: str, value: Any) -> None:
 
 
 def _followed(held: Any, step: Step) -> Any:
-    if isinstance(step, ast.Attribute):
-        return held[step.attr] if isinstance(held, dict) else getattr(held, step.attr)
-    return held[ast.literal_eval(step.slice)]
+    key = _key(step)
+    return getattr(held, key) if isinstance(step, ast.Attribute) and not isinstance(held, dict) else held[key]
 
 
 def _set(held: Any, step: Step, value: Any) -> None:
-    if not isinstance(step, ast.Attribute):
-        held[ast.literal_eval(step.slice)] = value
-    elif isinstance(held, dict):
-        held[step.attr] = value
+    if not isinstance(step, ast.Attribute) or isinstance(held, dict):
+        held[_key(step)] = value
     elif definition_of(type(held), "__setattr__") is object.__setattr__:
         setattr(held, step.attr, value)
     else:  # a frozen dataclass refuses; the captured one is not the program's any more
@@ -85,12 +82,12 @@ GIVE = "; give it with "
 
 def way_out(way: str, kind: str) -> str:
     """Return how to give a secret of type `kind`, from the environment where that is a text; nothing where no way leads there."""
-    short = spelled(way)
-    if short is None:
+    name, steps = parse(way) or ("", [])
+    if not name:
         return ""
-    last = re.findall(r"\w+", short)[-1]
+    last = str(_key(steps[-1])) if steps else name
     value = f"@env:{'_'.join(words(last)).upper()}" if kind == "str" else "VALUE"
-    return f"{GIVE}--set {shlex.quote(f'{short}={value}')}"
+    return f"{GIVE}--set {shlex.quote(f'{spelled(way)}={value}')}"
 
 
 def ways_out(lines: Iterable[str]) -> list[str]:
@@ -104,7 +101,13 @@ def spelled(way: str) -> str | None:
     if parsed is None:
         return None
     text, steps = parsed
-    for step in steps:
-        key = step.attr if isinstance(step, ast.Attribute) else ast.literal_eval(step.slice)
-        text += f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
+    for key in map(_key, steps):
+        if isinstance(key, str) and key.isidentifier() and not iskeyword(key):
+            text += f".{key}"
+        else:  # double quotes, for a shell has its own around them
+            text += f'["{key}"]' if isinstance(key, str) and key.isprintable() and not {'"', "\\"} & set(key) else f"[{key!r}]"
     return text
+
+
+def _key(step: Step) -> Any:
+    return step.attr if isinstance(step, ast.Attribute) else ast.literal_eval(step.slice)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import linecache
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ckpt._model.record import DIED, LEFT, RETURNED, WRAPPER_FILE, Header, Json,
 from ckpt._model.redact import MARK
 from ckpt._model.sources import is_project
 from ckpt._replaying.steps import ways_out
-from ckpt.errors import CkptError, PlaceholderError
+from ckpt.errors import CannotReplayError, CkptError, PlaceholderError
 
 if TYPE_CHECKING:
     from ckpt._replaying.rehydrate import Capture
@@ -101,6 +101,13 @@ def ended(header: Header, how: str, *, has_timed_out: bool = False, duration: fl
     return Replay(verdict=verdict, detail=detail, has_returned=False, has_timed_out=has_timed_out, duration=duration)
 
 
+def never_called(header: Header, how: str) -> Replay:
+    """Return what it means that the time was over before the call began: nothing, unless it hung or died then as well."""
+    if header.status == DIED or is_interrupted(header):
+        return ended(header, how, has_timed_out=True)
+    return replace(cannot(CannotReplayError(how, hint="give it more time: --timeout S")), has_timed_out=True)
+
+
 def is_interrupted(header: Header) -> bool:
     """Whether a person ended the call, which may well have hung."""
     return header.is_failure and (header.exception or "").partition(":")[0] == "KeyboardInterrupt"
@@ -132,8 +139,9 @@ def _of_raised(capture: Capture, error: BaseException) -> tuple[str, str]:
     header = capture.header
     touched = _placeholder_error(error)
     if touched is not None:
-        ways = ways_out(capture.replay_notes)[:_WAYS] if MARK in touched.message else []
-        return CANNOT_REPLAY, " ".join([touched.message, *ways])
+        secret = touched.message.partition(f"{MARK}: ")[2].removesuffix(".")
+        ways = ways_out(line for line in capture.replay_notes if secret and secret in line)
+        return CANNOT_REPLAY, " ".join([touched.message, *ways[:_WAYS]])
     now = f"{type_name(type(error))}: {exception_text(error)}".removesuffix(": ")
     if header.is_failure:
         differs = _difference(capture, error)

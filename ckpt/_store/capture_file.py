@@ -24,7 +24,7 @@ class CaptureFile(Archive):
         except (OSError, ValueError) as err:  # ValueError: a NUL in the path
             why = err.strerror if isinstance(err, OSError) else err
             raise NotFoundError(f"The capture file {path!r} cannot be read: {why}.") from err
-        self.is_private = source.is_private
+        self._file = source
         weakref.finalize(self, source.close)
         super().__init__(source)
         self._known = merge([self.lines], self.findings.append)
@@ -51,6 +51,10 @@ class CaptureFile(Archive):
         if trace is None:
             raise NotFoundError(f"No capture in {self.path!r} has the id {id!r}.")
         return Stored(trace, self)
+
+    def is_private(self, name: str = "") -> bool:
+        """Return whether nobody but this user can change the file."""
+        return self._file.is_private()
 
     def read(self, name: str) -> bytes:
         """Return the bytes of an object; raise `DamagedError` when it is not there."""

@@ -139,6 +139,11 @@ class Trace:
         """Return the events there are."""
         return [line for line in (self.entered, self.failed, self.ended) if line]
 
+    @property
+    def has_values(self) -> bool:
+        """Whether it can be opened; False for one that was exported with descriptions only."""
+        return all(line.body.get("values", True) for line in self.lines())
+
     def names_in(self, line: Line) -> list[str]:
         """Return the names, here, of the objects that one of the capture's records points to."""
         names = objects_of(line.body)

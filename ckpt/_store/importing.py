@@ -34,9 +34,9 @@ class Imported:
 def import_file(store: Store, path: str, *, limit: int) -> Imported:
     """Place the captures of the file `path` in `store`, after everything in it was checked; nothing is placed unless all of them can be.
 
-    What is there already stays as it is. Nothing is unpickled. Raises `NotFoundError` and `DamagedError` for a file that is missing or not
-    as it was written, `StoreError` when another capture has one of the ids, when the file holds more than `limit` bytes, or when the
-    store cannot be written.
+    What is there already stays as it is, except that a capture takes the place of its own descriptions. Nothing is unpickled. Raises
+    `NotFoundError` and `DamagedError` for a file that is missing or not as it was written, `StoreError` when another capture has one of
+    the ids, when the file holds more than `limit` bytes, or when the store cannot be written.
     """
     file = CaptureFile(path)
     if file.size > limit:
@@ -57,7 +57,10 @@ def import_file(store: Store, path: str, *, limit: int) -> Imported:
 
 
 def _new(store: Store, traces: list[Trace]) -> list[Trace]:
-    """Return the captures that are not in the store; raise `StoreError` when another one has the id."""
+    """Return the captures that are to be placed; raise `StoreError` when another one has the id.
+
+    What was there without values, and is in the file with them, is deleted from the store: nothing else is in the way by then.
+    """
     known = store.known()
     if not known.cleared.isdisjoint(trace.id for trace in traces):
         store.maintain(thorough=True)  # what was cleared comes back only when nothing says any more that it was
@@ -69,17 +72,34 @@ def _new(store: Store, traces: list[Trace]) -> list[Trace]:
         run = runs.get(trace.run.opened["run"])
         if run is not None and _said(run.opened) != _said(trace.run.opened):
             raise StoreError(f"The capture {trace.id} names a process of {store.path!r} as its own, which was another.")
-    return [trace for trace in traces if trace.id not in living]
+    bare = {trace.id for trace in traces if trace.id in living and _completes(trace, known.traces[trace.id])}
+    if bare:
+        _make_room(store, bare)
+    return [trace for trace in traces if trace.id not in living - bare]
+
+
+def _make_room(store: Store, ids: set[str]) -> None:
+    """Delete captures so that others may have their ids; raise `StoreError` while a running process keeps that from being finished."""
+    store.clear(ids)
+    store.journal().close()
+    store.maintain(thorough=True)
+    known = store.known()
+    for id in sorted(known.cleared & ids):
+        raise _lately(store, id)
+
+
+def _lately(store: Store, id: str) -> StoreError:
+    return StoreError(
+        f"The capture {id} was deleted from {store.path!r} lately, and a program that still runs holds its journal.",
+        hint="import it when the program has ended",
+    )
 
 
 def _refuse_another(store: Store, known: Known, trace: Trace) -> None:
     if trace.id in known.cleared:
-        raise StoreError(
-            f"The capture {trace.id} was deleted from {store.path!r} lately, and a program that still runs holds its journal.",
-            hint="import it when the program has ended",
-        )
+        raise _lately(store, trace.id)
     other = known.traces.get(trace.id)
-    if other is not None and not _is_part_of(trace, other):
+    if other is not None and not (_is_part_of(trace, other) or _completes(trace, other) or _completes(other, trace)):
         raise StoreError(f"Another capture in {store.path!r} has the id {trace.id}.", hint=f"ckpt clear {trace.id} deletes that")
 
 
@@ -87,6 +107,11 @@ def _is_part_of(trace: Trace, other: Trace) -> bool:
     """Return whether `other` has every event of `trace`, word for word."""
     events = {line.fields()[2] for line in other.lines()}
     return all(line.fields()[2] in events for line in trace.lines())
+
+
+def _completes(trace: Trace, other: Trace) -> bool:
+    """Return whether `trace` is the call that `other`, which was exported without values, describes."""
+    return trace.has_values and not other.has_values and trace.first == other.first
 
 
 def _said(opened: Json) -> Json:

@@ -242,7 +242,7 @@ def _take(piece: bytes) -> tuple[int | None, str, bytes] | None:
 def _bodies(raws: list[bytes]) -> list[object]:
     """Return what each of `raws` says, None for what is not JSON. All at once, which takes half the time of one after the other.
 
-    Between them stands what nobody could know: else lines of others could take one that is signed into a list, and have it say what they do.
+    Between them stands what nobody can know: else lines of others could take a signed one into a list, and have it say what they say.
     """
     between = os.urandom(16).hex()
     with contextlib.suppress(ValueError, RecursionError):

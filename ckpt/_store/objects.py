@@ -158,10 +158,10 @@ class Objects:
                             sizes[entry.name] = status.st_size
         return sizes
 
-    def is_private(self) -> bool:
-        """Return whether nobody but this user can change the store: its directory, its journals and its objects."""
+    def is_private(self, name: str = "") -> bool:
+        """Return whether nobody but this user can change the store, its directory, its journals and its objects, and the object `name`."""
         store = os.path.dirname(self.path)
-        places = (store, os.path.join(store, "journals"), self.path)
+        places = (store, os.path.join(store, "journals"), self.path, os.path.join(self.path, name))
         return all(is_private(os.stat(place)) for place in places if os.path.exists(place))
 
     def collect(self, living: Collection[str], oldest: float) -> list[str]:
@@ -169,12 +169,21 @@ class Objects:
 
         A writer freshens what it finds, and only later writes the line that names it: what was used lately has to stay.
         """
+        self._give_back()
         removed = [name for name in self.names() if name not in living and _remove(os.path.join(self.path, name), oldest)]
         for path in self.unfinished(min(oldest, time.time() - DAY)):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
                 removed.append(os.path.basename(path))
         return removed
+
+    def _give_back(self) -> None:
+        """Give their names back to objects that a collector had put aside when it was killed; there is one collector at a time."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.path) as entries:
+            for entry in entries:
+                name = entry.name.removeprefix(TEMPORARY)
+                if name != entry.name and NAME.fullmatch(name) and not publish(entry.path, os.path.join(self.path, name)):
+                    os.unlink(entry.path)
 
     def unfinished(self, oldest: float) -> list[str]:
         """Return the files that were begun before `oldest` and never got a name."""
@@ -244,7 +253,7 @@ class Objects:
 
 def _remove(path: str, oldest: float) -> bool:
     """Remove a file that was not used since `oldest`, also when a writer freshens it at this very moment."""
-    aside = os.path.join(os.path.dirname(path), f"{TEMPORARY}{os.urandom(6).hex()}")
+    aside = os.path.join(os.path.dirname(path), f"{TEMPORARY}{os.path.basename(path)}")
     try:
         if os.stat(path, follow_symlinks=False).st_mtime > oldest:
             return False

@@ -35,8 +35,8 @@ class Objects(Protocol):
     def piece(self, name: str, length: int, at: int) -> bytes:
         """Return `length` bytes of an object from its offset `at`; fewer only where it ends."""
 
-    def is_private(self) -> bool:
-        """Return whether nobody but this user can change what is there."""
+    def is_private(self, name: str = "") -> bool:
+        """Return whether nobody but this user can change what is there, the object `name` included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class _Renamed:
     def piece(self, name: str, length: int, at: int) -> bytes:
         return self.objects.piece(self.known.get(name, name), length, at)
 
-    def is_private(self) -> bool:
-        return self.objects.is_private()
+    def is_private(self, name: str = "") -> bool:
+        return self.objects.is_private(self.known.get(name, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Moment:
             return self.line.read(1)
         if not str(name).startswith("t-"):  # what a name does not bind could be exchanged after it was signed or accepted
             raise DamagedError(f"The object {name!r} is no stream.", hint="ckpt check")
-        if not self.objects.is_private():
+        if not self.objects.is_private(str(name)):
             return self.objects.read(str(name))
         stream = self.objects.map(str(name))
         if name != f"t-{hashlib.sha256(stream).hexdigest()}":
@@ -161,7 +161,7 @@ class Stored:
     @property
     def has_values(self) -> bool:
         """Whether it can be opened; False for one that was exported with descriptions only."""
-        return all(line.body.get("values", True) for line in self.lines())
+        return self._trace.has_values
 
     def check_values(self) -> None:
         """Raise `NoValuesError` for a capture without values."""

@@ -52,9 +52,7 @@ def _sources(stored: Stored) -> dict[str, bytes]:
     for frame in stored.failure.manifest().frames if stored.failure is not None else ():
         if frame.source and is_project(frame.file):
             names.setdefault(frame.file, frame.source)
-    return {
-        file: stored.source(name).encode("utf-8", "surrogateescape") for file, name in sorted(names.items()) if len(file) <= _LONGEST
-    }
+    return {file: stored.source(name).encode("utf-8", "surrogateescape") for file, name in sorted(names.items()) if len(file) <= _LONGEST}
 
 
 def _laid_out(sources: dict[str, bytes], places: _Places) -> tuple[dict[str, bytes], list[LeftOut]]:

@@ -46,6 +46,8 @@ class Program:
     is_fenced: bool = True
     #: Whether calls that returned may go: it deletes some.
     clears: bool = False
+    #: Whether it makes a key of its own.
+    forgets_key: bool = False
     #: Whether the store holds so many ended journals that they are worth merging.
     is_crowded: bool = False
 
@@ -174,7 +176,7 @@ def exits() -> None:
 
 
 PROGRAMS = [
-    Program(name="first", act=gives, prepare=forget_key),
+    Program(name="first", act=gives, prepare=forget_key, forgets_key=True),
     Program(name="return", act=gives, prepare=gives),
     Program(name="failure", act=fails, prepare=gives),
     Program(name="nested", act=lambda: raises(outer), prepare=gives, captures=2),

@@ -144,17 +144,11 @@ class Bench:
         if status and not (fault.kind == "SIGKILL" and is_killed):
             outcome.wrong.append(f"it ended with {os.waitstatus_to_exitcode(status)}")
         earlier = {id for id, status in self._begun[begun].items() if not (program.clears and status == "returned")}
-        outcome.wrong += self._look(begun, earlier, is_killed=is_killed)
-        return outcome
-
-    def _look(self, begun: str, earlier: set[str], *, is_killed: bool) -> Iterator[str]:
-        """Yield what is wrong with the store now that the program is gone; `earlier` are the captures that have to be there."""
+        known = earlier if self._is_untouched(begun) else ()
         opened: dict[str, tuple[Any, ...]] = {}
-        yield from examine(self.store, opened, earlier if self._is_untouched(begun) else ())
-        if gone := earlier.difference(opened):
-            yield f"{len(gone)} earlier captures are gone, or do not open"
-        if (AGAIN,) not in [args for args in opened.values() if len(args) == 1 and type(args[0]) is list] and not is_killed:
-            yield "what was captured afterwards is not there"
+        outcome.wrong += examine(self.store, opened, known=known, trust=program.forgets_key)
+        outcome.wrong += _missing(earlier, opened, is_killed=is_killed)
+        return outcome
 
     def _is_untouched(self, begun: str) -> bool:
         """Return whether the journals that were there are as they were; what `check` says of the objects holds for all captures."""
@@ -169,19 +163,29 @@ class Bench:
         return True
 
 
-def examine(store: str, opened: dict[str, tuple[Any, ...]] | None = None, known: Collection[str] = ()) -> Iterator[str]:
+def examine(
+    store: str, opened: dict[str, tuple[Any, ...]] | None = None, *, known: Collection[str] = (), trust: bool = False
+) -> Iterator[str]:
     """Yield what is wrong with a store: what `check` finds, and what does not open, but for the captures in `known`, which do.
 
-    The arguments of what opens go into `opened`, by id.
+    The arguments of what opens go into `opened`, by id. With `trust` captures open that were signed with another key.
     """
     found, opened = Store(store), {} if opened is None else opened
     for finding in found.check():
         yield f"{finding.what}: {finding.path} at {finding.offset}"
     for header in found.headers():
         try:
-            opened[header.id] = () if header.id in known else load(Capture(found, header.id, trust=True))
+            opened[header.id] = () if header.id in known else load(Capture(found, header.id, trust=trust))
         except Exception as error:
             yield f"{header.name} does not open: {error!r}"
+
+
+def _missing(earlier: set[str], opened: dict[str, tuple[Any, ...]], *, is_killed: bool) -> Iterator[str]:
+    """Yield which captures are not among those that opened: those of before, and that of afterwards."""
+    if gone := earlier.difference(opened):
+        yield f"{len(gone)} earlier captures are gone, or do not open"
+    if (AGAIN,) not in [args for args in opened.values() if len(args) == 1 and type(args[0]) is list] and not is_killed:
+        yield "what was captured afterwards is not there"
 
 
 def load(capture: Capture) -> tuple[Any, ...]:
@@ -214,6 +218,7 @@ def _live_through(program: Program, fault: Fault) -> None:
     """Run a program while something fails, and write down what it noticed."""
     signal.alarm(PATIENCE)
     signal.signal(signal.SIGUSR1, _time_out)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background does not have
     program.prepare()
     held = _descriptors()
     with _listening() as (warned, stray):
