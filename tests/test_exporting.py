@@ -401,14 +401,42 @@ def test_the_command_says_what_it_did(project: Project, file: Path, elsewhere: M
 
 def test_another_capture_under_the_same_id_is_refused(project: Project, file: Path, empty: Store) -> None:
     """And none of the file's captures is placed."""
-    import_file(empty, str(exported(project, "pay", "--no-values", name="bare.ckpt")), limit=ENOUGH)
+    id = project.store.find("pay").id
+    empty.journal().append(json.dumps({"event": "entered", "id": id, "name": "other", "time": 1.0}).encode(), sync=True)
     with pytest.raises(StoreError, match=r"Another capture in .* has the id") as caught:
         import_file(empty, str(file), limit=ENOUGH)
     assert caught.value.hint.startswith("ckpt clear ")
-    assert names(empty) == ["pay"]
-    empty.clear([header.id for header in empty.headers()])
-    empty.journal().close()
-    assert len(import_file(empty, str(file), limit=ENOUGH).placed) == 3
+    assert names(empty) == ["other"]
+
+
+def test_values_take_the_place_of_their_descriptions(project: Project, file: Path, elsewhere: Machine) -> None:
+    """All captures of the full file at once; the public one adds nothing afterwards, and the store is sound."""
+    bare = exported(project, "*", "--no-values", name="bare.ckpt")
+    assert elsewhere.ckpt("import", bare).returncode == 0
+    done = elsewhere.ckpt("import", file)
+    assert "3 captures imported into" in done.stderr, done.stderr
+    store = elsewhere.store
+    assert len(store.headers()) == 3
+    assert all(store.get(header.id).has_values for header in store.headers())
+    assert elsewhere.ckpt("import", bare).stderr.startswith("nothing new: 3 captures were there already")
+    assert store.check() == []
+
+
+def test_hints_name_the_store_that_was_given(project: Project, file: Path, elsewhere: Machine) -> None:
+    """Pasted as they are, they work."""
+    elsewhere.ckpt("--ckpt-dir", "other store", "import", file)
+    hint = elsewhere.ckpt("--ckpt-dir", "other store", "run", "pay").stderr.splitlines()[-1]
+    assert hint.startswith("hint: ckpt --ckpt-dir 'other store' trust ")
+    assert elsewhere.ckpt("--ckpt-dir", "other store", "trust", hint.split()[-1]).returncode == 0
+    assert elsewhere.ckpt("show", "nothing").stderr.splitlines()[-1] == "hint: ckpt info"
+
+
+def test_names_that_stay_without_values_are_told(project: Project) -> None:
+    """Short and common ones stay in texts, and neither the command nor its help promises otherwise."""
+    hide = Hide({"cwd": "/w", "path": [], "user": "root", "host": "vm"}, {}, "/root")
+    assert hide("root at vm") == "root at vm"
+    done = project.ckpt("export", "pay", "--no-values", "-o", "bare.ckpt")
+    assert "sources as written, short or common names of user and host stay" in done.stderr
 
 
 def test_imported_captures_take_nobody_s_place(project: Project, elsewhere: Machine) -> None:

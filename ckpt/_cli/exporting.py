@@ -39,11 +39,13 @@ def export(names: Names = None, *, output: Output, last: Last = None, no_values:
     """Write captures into one file, to be imported elsewhere.
 
     With all that opening them needs: values, source texts of the project and of all frames, command line, paths, versions. Only you can
-    read the file; whoever you give it to can read all that your variables held. Without NAME: the newest failure.
+    read the file; whoever you give it to can read what your variables held, but for what was redacted. Without NAME: the newest failure.
 
     With --no-values: names, times, exceptions, each value as show prints it, versions, and source texts. No values, no command line, no
-    sys.path; paths are relative to the working directory, home directories are ~, and the names of user and host are taken out.
-    Descriptions and source texts are not looked into otherwise: read them before you attach the file to a public issue.
+    sys.path; paths are relative to the working directory, home directories are ~, and the names of user and host are taken out as
+    whole words, unless they are shorter than 3 characters, only digits, or one of root, user, runner and localhost. Source texts leave
+    as they were written, also where they hold what is redacted elsewhere. Read descriptions and source texts (ckpt snapshot from writes
+    those of the project) before you attach the file to a public issue.
     """
     from ckpt._cli.stores import opened
     from ckpt._store.exporting import export as write_file
@@ -104,8 +106,9 @@ def _told(done: Exported, *, values: bool) -> str:
     objects = f", {plural(done.objects, 'large object')}" if done.objects else ""
     held = f"{size(done.size)}: {plural(len(done.headers), 'capture')}, {plural(done.sources, 'source text')}{objects}"
     if values:
-        return f"{held}; all that the variables held, command line and paths: for those you trust with that"
-    return f"{held}; no values, no command line, no names of user, host and home: but read the descriptions before you publish them"
+        return f"{held}; what the variables held, sources, command line and paths: for those you trust with that"
+    stays = "sources as written, short or common names of user and host stay: read all before you publish it"
+    return f"{held}; no values, no command line; {stays}"
 
 
 def _say_how_to_open(store: Store, header: Header) -> None:

@@ -32,6 +32,7 @@ class Listing(NamedTuple):
     def tell(self) -> None:
         """Print the list."""
         if self.store is not None:
+            screen.name_store(self.store)
             set_ckpt_dir(self.store)
         location = located()
         chosen, total = self._chosen(opened())

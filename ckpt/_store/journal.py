@@ -154,7 +154,7 @@ def bytes_of(body: Json) -> int:
 
 def objects_of(body: Json) -> list[str]:
     """Return the names of the objects that an event points to."""
-    names = [*body.get("buffers", ()), *body.get("sources", ()), body.get("stream")]
+    names = [*(body.get("buffers") or ()), *(body.get("sources") or ()), body.get("stream")]
     return [name for name in names if isinstance(name, str)]
 
 
