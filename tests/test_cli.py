@@ -519,7 +519,7 @@ def test_a_terminal_gets_colours_and_no_markup(looker: Person) -> None:
     """On a terminal the list is a table with coloured statuses; brackets and escapes of a message are text."""
     shown = on_terminal(looker, "info")
     assert re.search(r"\x1b\[[0-9;]*31mfailed", shown)
-    assert r"TypeError: bad \x1b[31m[bold]x" in shown
+    assert r"TypeError: bad \x1b[31m[bo" in shown  # how much of it fits depends on how old the capture looks
     assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in shown.splitlines()[1:]) <= 100
 
 
