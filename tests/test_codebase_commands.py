@@ -88,7 +88,9 @@ def test_show_describes_a_snapshot_without_running_it(place: Path) -> None:
     shown = ckpt("snapshot", "show", "a.zip", cwd=place).stdout
     assert "  Python 3." in shown
     assert "src/model.py" in shown
-    assert "  pytest " in shown.replace(",", " ")
+    recorded = json.loads(ckpt("snapshot", "show", "a.zip", "--json", cwd=place).stdout)["packages"]
+    assert "pytest" in recorded
+    assert [entry for entry in (f"{name} {version}" for name, version in recorded.items()) if entry not in shown] == []
     assert max(map(len, shown.splitlines()[1:])) <= 100
     with UniqueCodebase(place / "a.zip") as opened:
         assert opened.library_name in shown.splitlines()[0]

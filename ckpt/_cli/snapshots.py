@@ -27,6 +27,9 @@ app = typer.Typer(no_args_is_help=True, help="Keep the code of an experiment as 
 #: A bar is shown when writing takes longer, in seconds.
 _PATIENCE = 1.0
 
+#: Between a package and its version: a space at which no line is broken.
+_TOGETHER = "\N{NO-BREAK SPACE}"
+
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The folder whose contents go in.")]
 Zip = Annotated[str, typer.Argument(metavar="ZIP", help="A snapshot.")]
 Output = Annotated[str, typer.Option("--output", "-o", metavar="ZIP", help="The file to write.")]
@@ -219,10 +222,14 @@ def _description(path: str, found: Overview) -> list[str]:
         return [f"{head}  (no record: not made by ckpt)", *(f"{size(length):>12}  {name}" for name, length in files)]
     commit, dirty = record.get("commit"), record.get("dirty")
     listed = record.get("packages")
-    packages = [f"{name} {version}" for name, version in listed.items()] if isinstance(listed, dict) else []
+    packages = [f"{name}{_TOGETHER}{version}" for name, version in listed.items()] if isinstance(listed, dict) else []
     return [
         f"{head}  Python {record.get('python', '?')}{f'  commit {str(commit)[:12]}' if commit else ''}{' with changes' if dirty else ''}",
         *(f"{size(length):>12}  {name}" for name, length in files),
         f"{plural(len(packages), 'package')} installed:",
-        *textwrap.wrap(", ".join(packages), 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False),
+        *(line.replace(_TOGETHER, " ") for line in _wrapped(", ".join(packages))),
     ]
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 100, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
