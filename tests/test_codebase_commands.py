@@ -262,6 +262,8 @@ def test_a_snapshot_without_the_script_cannot_replay_it(captured: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("cannot replay: ")
     assert done.stderr.splitlines()[-1] == "cannot replay: 'job.py' is not in the code that --code names."
+    done = ckpt("run", "work", "--code", "other", cwd=captured, check=False)
+    assert f"hint: find {captured / 'other'} -name job.py looks for it" in done.stderr
     assert ckpt("run", "work", "--code", "nothing.zip", cwd=captured, check=False).returncode == 2
 
 
@@ -366,6 +368,7 @@ def test_a_bar_is_shown_on_a_terminal_when_it_takes_long(
     """After some time, and only for a person who looks."""
     screen = Terminal() if is_terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
     seen: list[tuple[int, int]] = []
     with Bar(patience) as bar:
 

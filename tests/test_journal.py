@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import stat
@@ -601,9 +602,12 @@ missing = [finding for finding in store.check() if "line" not in finding.what]
 print(written, failed, len(before), len(after), len(missing))
 """
     (tmp_path / "program.py").write_text(program)
-    shell = (
-        f"mount -t tmpfs -o size=200k tmpfs {disk} && head -c 60000 /dev/zero > {disk}/ballast && {sys.executable} {tmp_path}/program.py"
+    steps = (
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)],
+        ["dd", "if=/dev/zero", f"of={disk}/ballast", "bs=60000", "count=1", "status=none"],
+        [sys.executable, f"{tmp_path}/program.py"],
     )
+    shell = " && ".join(map(shlex.join, steps))
     done = subprocess.run(["unshare", "-Urm", "sh", "-c", shell], capture_output=True, text=True, check=False, timeout=60)
     if done.returncode and "Traceback" not in done.stderr:
         pytest.skip(f"no file system of one's own here: {done.stderr}")

@@ -139,7 +139,7 @@ def test_pudb_in_a_terminal(desk: Path) -> None:
     settings.write_text("[pudb]\nseen_welcome = e999\nprompt_on_quit = False\n")
     command = f"{sys.executable} -m ckpt debug --debugger pudb; echo left; sleep 60"
     environ = environment(desk) | {"TERM": "screen"}
-    tmux = ["tmux", "-S", str(desk / "socket"), "-f", os.devnull]
+    tmux = ["tmux", "-L", f"ckpt-{os.getpid()}", "-f", os.devnull]  # the path of a socket must be short
     subprocess.run([*tmux, "new-session", "-d", "-x", "140", "-y", "45", command], env=environ, cwd=desk, check=True)
     try:
         _wait_for(tmux, "return total / (k - k)", ">> ratio job.py:7", "job job.py:12", "<module> job.py:14", "total: 6")
