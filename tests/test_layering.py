@@ -14,15 +14,16 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ckpt"
 #: The house from the ground up: what stands further down may import what stands above it, never the other way.
 ROOMS = """
 _version errors
-_model: record replaying layout redact tags interrupts tables texts describe verbs placeholder config imported packages sources lazy
-_model: refusing exceptions sinks tensors referring secrets searching by_value reducing redacting thorough fitting answers guarding
+_model: record replaying layout redact tags interrupts tables texts units describe verbs placeholder config imported packages sources lazy
+_model: refusing exceptions sinks tensors referring secrets holding searching by_value reducing redacting thorough fitting answers guarding
 _model: loading codec
 _store: location trust files journal spill content objects archive captures quota
 _store: stored trusted merging packing capture_file retention pair rewrite writer upkeep store stripping exporting vetting importing
-_recording: options endings variables wording others tracebacks process ground given concealing events recorder decorator
+_recording: options endings variables wording fence others walk tracebacks process ground given concealing
+_recording: function events recorder decorator
 _replaying: texts definitions scripts modules captured_code folder_code steps changes value_diff arguments gaps doubts descriptions
 _replaying: functions namespaces stand_ins scopes stubs frames tracebacks vscode interpreter session shell debuggers setting
-_replaying: values callee rehydrate verdicts tracing profiling calling lifeline replay batches watching code_diff literals naming
+_replaying: values callee rehydrate verdicts handling tracing profiling calling last_words lifeline replay batches watching code_diff literals naming
 _replaying: regression opening
 checkpoints: paths warning registry firing sessions staging copies memory spilling places remote formats tables pickled directory
 checkpoints: index indexing loading

@@ -17,6 +17,7 @@ from ckpt._model.record import Other
 from ckpt._recording.others import OTHERS_LIMIT, STACK_LIMIT
 from ckpt._store.store import Store
 from tests.processes import ckpt, python
+from tests.recursion import near_the_end_of_the_stack
 
 
 def others(store: Store) -> list[Other]:
@@ -74,14 +75,9 @@ def test_alone_there_is_nothing_to_keep(store: Store) -> None:
 
 
 def test_a_thread_whose_stack_is_full_is_not_beside_itself(store: Store) -> None:
-    """A failure at the recursion limit is recorded by another thread; the one that failed is not listed as one of the others."""
-
-    @package.ckpt(active=False)
-    def sink(level: int) -> int:
-        return sink(level + 1) + 1
-
-    with pytest.raises(RecursionError):
-        sink(0)
+    """A failure near the end of the stack is recorded by another thread; the one that failed is not listed as one of the others."""
+    with pytest.raises(ZeroDivisionError):
+        near_the_end_of_the_stack(lambda: fail(1))
     assert others(store) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import signal
@@ -19,27 +20,11 @@ import ckpt
 from ckpt._replaying.rehydrate import Capture
 from ckpt._store.store import Store
 from tests.processes import python
+from tests.recursion import near_the_end_of_the_stack
 
 
 def statuses() -> list[str]:
     return [captured["status"] for captured in ckpt.captures()]
-
-
-def near_the_end_of_the_stack(call: Callable[[], object]) -> None:
-    """Call where ten frames of the stack are left."""
-    left = 0
-
-    def dive() -> None:
-        nonlocal left
-        try:
-            dive()
-        except RecursionError:
-            left += 1
-            if left < 10:
-                raise
-            call()
-
-    dive()
 
 
 def opened(store: Store, index: int = -1) -> Capture:
@@ -128,7 +113,8 @@ def test_identity_holds_across_arguments_frames_and_the_exception(store: Store) 
         (KeyboardInterrupt(), "failed"),
         (SystemExit(3), "left"),
         (GeneratorExit(), "left"),
-        (StopIteration(), "left"),
+        (StopIteration(), "failed"),
+        (StopAsyncIteration(), "failed"),
     ],
 )
 def test_what_is_a_failure_and_what_is_only_left(error: BaseException, status: str, store: Store) -> None:
@@ -142,6 +128,41 @@ def test_what_is_a_failure_and_what_is_only_left(error: BaseException, status: s
         ends()
 
     assert statuses() == [status]
+
+
+@pytest.mark.parametrize("options", [{}, {"active": False}])
+def test_the_end_of_an_iterator_is_no_failure_of_it(options: dict[str, Any], store: Store) -> None:
+    """`__next__` and `__anext__` end by an exception; the same exception out of a function that calls them is its failure."""
+
+    class Rows:
+        def __iter__(self) -> Rows:
+            return self
+
+        @ckpt.ckpt(**options)
+        def __next__(self) -> int:
+            raise StopIteration
+
+        def __aiter__(self) -> Rows:
+            return self
+
+        @ckpt.ckpt(**options)
+        async def __anext__(self) -> int:
+            raise StopAsyncIteration
+
+    async def taken() -> list[int]:
+        return [row async for row in Rows()]
+
+    @ckpt.ckpt(name="first", **options)
+    def first() -> int:
+        return next(Rows())
+
+    assert list(Rows()) == asyncio.run(taken()) == []
+    assert statuses() == ([] if options else ["left", "left"])
+    with pytest.raises(StopIteration):
+        first()
+
+    assert statuses() == (["failed"] if options else ["left", "left", "failed", "left"])
+    assert isinstance(Capture(store, store.find("first").id).exception, StopIteration)
 
 
 def test_in_on_error_mode_leaving_records_nothing(store: Store) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ckpt._cli import report, text
 from ckpt._cli.tower import Line, tower, variable
+from ckpt._model import units
 from ckpt._model.record import Entry, Frame, Header, Manifest, Raised, Value
 from ckpt._replaying.verdicts import Replay
 from ckpt._store.location import Location
@@ -81,7 +82,7 @@ def test_ages(seconds: float, said: str) -> None:
 )
 def test_sizes(count: float, said: str) -> None:
     """A size is told in decimal units."""
-    assert text.size(count) == said
+    assert units.size(count) == said
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import typer
 from ckpt._cli import screen
 from ckpt._cli.completion import capture_names
 from ckpt._cli.options import Name, Trust
-from ckpt._cli.text import lines, one_line, size
+from ckpt._cli.text import lines, one_line
+from ckpt._model.units import size
 
 if TYPE_CHECKING:
     from ckpt._cli.tower import Line
@@ -116,12 +117,15 @@ def _between_packages(one: Stored, other: Stored) -> Iterator[Line]:
 
 def _of_arguments(store: Store, one: Stored, other: Stored, *, trust: bool) -> Iterator[Line]:
     from ckpt._replaying.arguments import argument_differences
+    from ckpt._replaying.doubts import changed_already
     from ckpt._replaying.rehydrate import Capture
     from ckpt.errors import CkptError
 
     try:
         first, second = (Capture(store, each.header.id, trust=trust) for each in (one, other))
-        for line in argument_differences(first, second):
-            yield "", one_line(line)
+        differences = list(argument_differences(first, second))
+        yield from (("", one_line(line)) for line in differences)
+        for each in (one, other) if differences else ():
+            yield from (("yellow", one_line(f"{each.header.id}: {line}")) for line in changed_already(each))
     except CkptError as err:
         yield "yellow", one_line(f"The arguments cannot be compared: {err.message}")

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ckpt._cli.others import PlaceLine, mention, stacks
-from ckpt._cli.text import age, one_line, plural, size, span, when
+from ckpt._cli.text import age, one_line, plural, span, when
 from ckpt._cli.tower import Line, SourceLine, measure, tower, variables
 from ckpt._model.record import DIED, FAILED, LEFT, RETURNED, RUNNING, UNKNOWN, Header, Json, Manifest
+from ckpt._model.units import size
 
 if TYPE_CHECKING:
     from rich.table import Table

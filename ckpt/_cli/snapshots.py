@@ -14,7 +14,8 @@ import typer
 
 from ckpt._cli.options import AsJson, Name
 from ckpt._cli.screen import say, write
-from ckpt._cli.text import one_line, plural, size
+from ckpt._cli.text import one_line, plural
+from ckpt._model.units import size
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -1,4 +1,4 @@
-"""Texts that are safe to print, and times and sizes as people read them. Pure functions.
+"""Texts that are safe to print, and times as people read them. Pure functions.
 
 Names, messages and descriptions come from programs and from files that others may have written: every text passes `one_line` or `lines`
 before it is shown, so that none can move the cursor, change colours, hide itself or begin a new line.
@@ -10,6 +10,7 @@ import re
 import time
 from functools import lru_cache
 
+from ckpt._model import units
 from ckpt.errors import UsageError
 
 #: C0 and C1 controls, surrogates, line separators, and the marks that turn the direction of writing.
@@ -45,7 +46,7 @@ def span(seconds: float | None) -> str:
     if seconds is None:
         return ""
     try:
-        return _span(float(seconds))
+        return units.span(float(seconds))
     except (OverflowError, TypeError, ValueError):
         return "?"
 
@@ -56,15 +57,6 @@ def age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds // length:.0f} {unit} ago"
     return f"{max(seconds, 0):.0f} s ago"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in decimal units: `3.4 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004 - what a kilo is
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
 
 
 def parse_age(text: str) -> float:
@@ -88,10 +80,3 @@ def _stamp(second: int) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape", "backslashreplace").decode("ascii")
-
-
-def _span(seconds: float) -> str:
-    for unit, length in (("h", _HOUR), ("min", _MINUTE), ("s", 1), ("ms", 1e-3)):
-        if seconds >= length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"

@@ -8,17 +8,21 @@ from types import FrameType, TracebackType
 #: Ways of leaving that are `Exception`s all the same; looked up in loaded modules, so that none is imported.
 _LEFT = (("asyncio", "CancelledError"), ("concurrent.futures", "CancelledError"), ("bdb", "BdbQuit"), ("unittest", "SkipTest"))
 
+#: The methods that tell the end of an iteration by an exception.
+_ENDS = {"__next__": StopIteration, "__anext__": StopAsyncIteration}
 
-def is_failure(error: BaseException) -> bool:
-    """Whether an exception is a failure of the call that raised it.
 
-    Failures are `Exception` and `KeyboardInterrupt` (where did it hang?), but for the end of an iteration, a cancellation, a
-    debugger's quit and a skipped test. SystemExit, GeneratorExit and other direct children of BaseException are not.
+def is_failure(error: BaseException, function: str = "") -> bool:
+    """Whether an exception is a failure of the call that raised it, of a function of this name.
+
+    Failures are `Exception` and `KeyboardInterrupt` (where did it hang?), but for a cancellation, a debugger's quit, a skipped test and
+    the end of an iteration that `__next__` and `__anext__` tell: out of any other function that is the slip of a bare `next()`.
+    SystemExit, GeneratorExit and other direct children of BaseException are not.
     """
     kind = type(error)  # an exception may lie about its `__class__`, and asking it runs its code
     if issubclass(kind, KeyboardInterrupt):
         return True
-    if not issubclass(kind, Exception) or issubclass(kind, StopIteration | StopAsyncIteration):
+    if not issubclass(kind, Exception) or issubclass(kind, _ENDS.get(function, ())):
         return False
     for module, name in _LEFT:
         left = vars(sys.modules[module]).get(name) if module in sys.modules else None

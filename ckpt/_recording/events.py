@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import cast
 
 from ckpt._model.codec import Encoded
-from ckpt._recording.tracebacks import Walk
+from ckpt._recording.walk import Walk
 from ckpt._recording.wording import dumps
 from ckpt._store.journal import part
 from ckpt._store.objects import Objects, ObjectWriter

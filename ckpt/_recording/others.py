@@ -15,13 +15,11 @@ from typing import Any
 
 from ckpt._model.interrupts import let_pass
 from ckpt._model.record import Json
+from ckpt._recording.fence import WAITS
 
 #: Bounds: threads and tasks that are kept, and the innermost frames of each.
 OTHERS_LIMIT = 100
 STACK_LIMIT = 30
-
-#: The function of the recorder in which a thread waits that has lent its recording to another.
-_WAITS = "_on_fresh_stack"
 
 #: Where a suspended coroutine or generator has its frame, and what it waits for.
 _WAITING: dict[type, tuple[str, str]] = {
@@ -52,7 +50,7 @@ def _threads(code_of: CodeOf) -> Iterator[Json]:
         return
     known = dict(vars(sys.modules["threading"])["_active"]) if "threading" in sys.modules else {}
     # One that waits for this one, deep in a recursion, is the one that failed.
-    others = ((identity, frame) for identity, frame in frames.items() if frame.f_code.co_name != _WAITS)
+    others = ((identity, frame) for identity, frame in frames.items() if frame.f_code is not WAITS)
     for identity, frame in islice(others, OTHERS_LIMIT):
         fields = vars(known[identity]) if identity in known else {}
         yield _record("thread", fields.get("_name"), "daemon" if fields.get("_daemonic") is True else "", _upwards(frame), code_of)

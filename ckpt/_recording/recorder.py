@@ -6,23 +6,19 @@ exception of a signal handler, goes on too. A capture that begins inside another
 
 from __future__ import annotations
 
-import _thread
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from collections.abc import Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii as quote
 from types import CodeType, FrameType, TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from ckpt._model.codec import Container, Encoded, Limits, Search, encode
 from ckpt._model.describe import one_line, type_name
-from ckpt._model.interrupts import belongs_to_program, let_pass
+from ckpt._model.interrupts import let_pass
 from ckpt._model.redact import holds_something, is_secret
-from ckpt._model.reducing import MAIN_NAMES
 from ckpt._model.replaying import switch
 from ckpt._model.secrets import Secrets
 from ckpt._model.tags import tags_json
@@ -39,27 +35,17 @@ from ckpt._recording.concealing import (
     tags_without,
 )
 from ckpt._recording.endings import below, is_failure, is_outermost
+from ckpt._recording.fence import BEYOND, fenced
+from ckpt._recording.function import Function
 from ckpt._recording.given import Given, bound_arguments, keep_plain_values, named
 from ckpt._recording.ground import Ground, ground, reason, say, warn
 from ckpt._recording.options import Options, default_name, is_disabled
-from ckpt._recording.tracebacks import Extent, Recorded, Walk, own, read
+from ckpt._recording.tracebacks import own, read
 from ckpt._recording.variables import variables_of
+from ckpt._recording.walk import Extent, Recorded, Walk
 from ckpt._recording.wording import described_json, give_reasons, redacted_json
 
-T = TypeVar("T")
-
-#: What strikes before the fence is up: it does not fit on the stack, or into the memory, any more.
-BEYOND = (RecursionError, MemoryError)
 NESTED = "this capture began while another was being made, and keeps plain values only"
-
-
-class _Thread(threading.local):
-    """Whether this thread is recording at the moment."""
-
-    busy = False
-
-
-_this_thread = _Thread()
 
 
 @dataclass(slots=True)
@@ -88,6 +74,8 @@ class _Failure:
     call: Call | None
     #: The frame above the first of the traceback.
     above: FrameType | None = None
+    #: Whether the program handles it itself, so that it ends no call.
+    is_handled: bool = False
     #: What is secret among all that is kept of it.
     secrets: Secrets | None = None
 
@@ -97,12 +85,12 @@ class Recorder:
 
     def __init__(self, function: Any, options: Options, code: CodeType | None = None, module: str = "") -> None:
         self.options = options
-        self._function = function
         self._code: CodeType | None = code or getattr(function, "__code__", None)
         module = getattr(function, "__module__", None) or module
         qualname = getattr(function, "__qualname__", None) or (code.co_qualname if code else "call")
         self.name = options.name or default_name(qualname)
-        self._path = (module, qualname)
+        self._function = Function(function, module, qualname)
+        self._function_name = qualname.rpartition(".")[2]
         #: The ground by whose settings no name of a parameter is secret; and whether that of the function is, by those of the last.
         self._calm_on: Ground | None = None
         self._returns_secret = False
@@ -111,8 +99,6 @@ class Recorder:
         self._head = f'"name":{quote(self.name)},"module":{quote(module)},"qualname":{quote(qualname)},"keep":{options.keep}'
         self._place = (self._code.co_filename, self._code.co_firstlineno) if self._code is not None else ("<ckpt>", 1)
         self._limits: Limits | None = None
-        #: The ground on which the function was last kept by value, and its name there; empty when an import finds it.
-        self._kept_function: tuple[Ground | None, str] = (None, "")
 
     # What the wrapper calls. Each finds the wrapper's frame one level up.
 
@@ -120,9 +106,9 @@ class Recorder:
         """Record a failure in on-error mode; return what identifies the capture, None when there is nothing to record."""
         try:
             frame = sys._getframe(1)
-            if switch.on or not is_outermost(frame) or not is_failure(error):
+            if switch.on or not is_outermost(frame) or not is_failure(error, self._function_name):
                 return None
-            return self._fenced(self._record_failed, error, frame, None)
+            return fenced(self._lost, self._record_failed, error, frame, None)
         except BEYOND:  # so in the three below
             return None
 
@@ -131,9 +117,9 @@ class Recorder:
         try:
             if switch.on or not is_outermost(sys._getframe(1)):
                 return None
-            if self.options.active is not True and not self._fenced(self._is_active, args, kwargs):
+            if self.options.active is not True and not fenced(self._lost, self._is_active, args, kwargs):
                 return None
-            return self._fenced(self._record_entry, args, kwargs)
+            return fenced(self._lost, self._record_entry, args, kwargs)
         except BEYOND:
             return None
 
@@ -141,7 +127,7 @@ class Recorder:
         """Complete the record of a call that returned."""
         try:
             if call is not None:
-                self._fenced(self._record_return, call, value)
+                fenced(self._lost, self._record_return, call, value)
         except BEYOND:
             return
 
@@ -150,41 +136,21 @@ class Recorder:
         try:
             if switch.on:
                 return None
-            if not is_failure(error):
-                return self._fenced(self._record_left, call, error) if call is not None else None
+            if not is_failure(error, self._function_name):
+                return fenced(self._lost, self._record_left, call, error) if call is not None else None
             frame = sys._getframe(1)
             if call is None and not (self.options.on_error and is_outermost(frame)):
                 return None
-            return self._fenced(self._record_failed, error, frame, call) or self._fenced(self._record_bare, error, call)
+            return fenced(self._lost, self._record_failed, error, frame, call) or fenced(self._lost, self._record_bare, error, call)
         except BEYOND:
             return None
 
     def handled(self, error: BaseException) -> str | None:
         """Record an exception that the program handles itself, from its whole traceback; return the capture's id."""
-        recorded = None if switch.on else self._fenced(self._record_handled, error)
+        recorded = None if switch.on else fenced(self._lost, self._record_handled, error)
         return recorded.id if recorded is not None else None
 
     # What happens behind the fence. The last parameter says whether this thread was recording already.
-
-    def _fenced(self, work: Callable[..., T], *args: Any) -> T | None:
-        """Return what `work` makes; when it fails, None and one warning. Deep in a recursion it runs on a fresh stack."""
-        if sys.is_finalizing():
-            return None
-        nested, _this_thread.busy = _this_thread.busy, True
-        try:
-            return work(*args, nested)
-        except RecursionError:
-            try:
-                return on_fresh_stack(work, (*args, nested), self._lost)
-            except RuntimeError:  # no thread is to be had, or not even this fits on the stack
-                return None
-        except BaseException as trouble:
-            if belongs_to_program(trouble):
-                raise
-            self._lost(trouble)
-            return None
-        finally:
-            _this_thread.busy = nested
 
     def _lost(self, trouble: BaseException) -> None:
         warn(f"A capture of {self.name} is lost: {reason(trouble)}", *self._place)
@@ -205,8 +171,9 @@ class Recorder:
             return None
         positional = list(args)
         root: dict[str, Any] = {"args": positional, "kwargs": kwargs}
-        if self._has_own_variables():
-            root["function"] = self._function
+        function = self._function.unlike_others()
+        if function is not None:
+            root["function"] = function
         secrets = None if self._calm_on is here else self._search_names(here, positional, kwargs)
         texts = [described_json(value, name) for value, name in named(self._code, args, kwargs)]
         encoded = self._encode(here, root, [positional, kwargs], secrets, self._search, nested=nested)
@@ -232,12 +199,12 @@ class Recorder:
         args, kwargs = containers
         assert isinstance(args, list)
         assert isinstance(kwargs, dict)
-        return conceal_call(self._code, args, kwargs)
+        return conceal_call(self._code, args, kwargs, self._function.unlike_others())
 
     def _search_names(self, here: Ground, args: list[Any], kwargs: dict[str, Any]) -> Secrets | None:
         """Return what is secret by the names of arguments; that no parameter is, is remembered."""
         code = self._code
-        self._returns_secret = is_secret(self._path[1].rpartition(".")[2])
+        self._returns_secret = is_secret(self._function_name)
         if has_secret_names(code) or any(map(is_secret, kwargs)):
             return conceal_call(code, args, kwargs)
         if code is None or not code.co_flags & VARKW:
@@ -275,7 +242,7 @@ class Recorder:
             return None
         if not self.options.on_error:
             return self._record_bare(error, call, nested)
-        given = Given.of(self._unimportable(), frame)
+        given = Given.of(self._function.unimportable(), frame)
         return self._write(
             here,
             _Failure(error, below(own(error, "__traceback__"), frame), given, call, frame.f_back),
@@ -295,7 +262,7 @@ class Recorder:
             return None
         held = ([], {}) if start is None else bound_arguments(start.tb_frame.f_code, variables_of(start.tb_frame))
         above = start.tb_frame.f_back if start is not None else None
-        return self._write(here, _Failure(error, start, Given(None, *held, self._code), None, above), nested=nested)
+        return self._write(here, _Failure(error, start, Given(None, *held, self._code), None, above, is_handled=True), nested=nested)
 
     def _write(self, here: Ground, failure: _Failure, *, nested: bool) -> Recorded:
         extent = Extent(save_locals=self.options.save_locals, callers=self.options.callers)
@@ -341,7 +308,8 @@ class Recorder:
         tags, exception = tags_json(), one_line(failure.error)
         if failure.secrets is not None:
             tags, exception = tags_without(tags, failure.secrets), failure.secrets.cover(exception)
-        recorded = Recorded(id, f'{self._head},{times},"tags":{tags},{names}', exception, failure.given.function)
+        handled = ',"handled":true' if failure.is_handled else ""
+        recorded = Recorded(id, f'{self._head},{times},"tags":{tags},{names}{handled}', exception, failure.given.function)
         views = [(found.capture.id, found.capture.body(placed.fields, (found.exception, found.entry))) for found in walk.inner]
         keep = (id, self._failed_group, self.options.keep)
         here.journal.append(recorded.body(placed.fields, None), placed.parts, keep=keep, shared=shared, views=views, sync=True)
@@ -369,41 +337,13 @@ class Recorder:
             self._limits = Limits(max_bytes=max_bytes, exclude=self.options.exclude, open_spill=here.objects.writer)
         return encode(root, containers, self._limits, chain=() if nested else chain, secrets=secrets, search=search)
 
-    # The function itself, where no import finds it: in a script, a notebook, a closure.
-
-    def _unimportable(self) -> object:
-        return None if self._function is None or self._is_found_by_name() else self._function
-
-    def _is_found_by_name(self) -> bool:
-        """Whether an import in another process finds the wrapper, and so the function under it."""
-        module, path = self._path
-        found: Any = sys.modules.get(module) if module not in MAIN_NAMES else None
-        for name in path.split("."):
-            found = getattr(found, name, None)
-        return found is not None
-
-    def _has_own_variables(self) -> bool:
-        """Whether the function must go with each call: it has variables of its own, and is not found by name."""
-        return getattr(self._function, "__closure__", None) is not None and not self._is_found_by_name()
-
     def _shared(self, here: Ground, secrets: Secrets | None = None, *, nested: bool = False) -> tuple[list[str], str]:
         """Return the names of the records this capture relies on, and the fields of its body that name them."""
-        process = here.process()
-        if self._kept_function[0] is not here and not nested:
-            self._kept_function = (here, self._keep_function(here, secrets))
-        function = self._kept_function[1] if self._kept_function[0] is here else ""
+        process = here.process(secrets)
+        function = self._function.name_on(here, self.options, secrets, nested=nested)
         if not function:
             return [process], f'"process":"{process}"'
         return [process, function], f'"process":"{process}","function":"{function}"'
-
-    def _keep_function(self, here: Ground, secrets: Secrets | None) -> str:
-        function = self._unimportable()
-        if function is None:
-            return ""
-        max_bytes = self.options.max_bytes or here.max_bytes
-        limits = Limits(max_bytes=max_bytes, exclude=self.options.exclude)
-        encoded = encode({"function": function}, [], limits, secrets=secrets, search=no_secrets)
-        return "" if encoded.buffers else here.journal.share("function", encoded.stream)
 
 
 def capture_exception(exc: BaseException | None = None, name: str | None = None) -> str | None:
@@ -418,7 +358,10 @@ def capture_exception(exc: BaseException | None = None, name: str | None = None)
     """
     try:
         options = Options(name=name)
-        return None if is_disabled() else _capture_handled(exc if exc is not None else sys.exception(), options)
+        error = exc if exc is not None else sys.exception()
+        if switch.tell is not None and issubclass(type(error), BaseException):
+            switch.tell(error)
+        return None if is_disabled() else _capture_handled(error, options)
     except BEYOND:
         return None
 
@@ -434,24 +377,3 @@ def _capture_handled(error: BaseException | None, options: Options) -> str | Non
     frame = start.tb_frame if start is not None else sys._getframe(2)
     module = frame.f_globals.get("__name__")
     return Recorder(None, options, frame.f_code, module if type(module) is str else "").handled(error)
-
-
-def on_fresh_stack(work: Callable[..., T], args: tuple[Any, ...], lost: Callable[[BaseException], None]) -> T | None:
-    """Return what `work` makes on a thread of its own, which begins with a whole stack; for a program that is deep in a recursion."""
-    result: list[T] = []
-    context = copy_context()  # the tags
-    done = _thread.allocate_lock()
-    done.acquire()
-
-    def run() -> None:
-        _this_thread.busy = True
-        try:
-            result.append(context.run(work, *args))
-        except BaseException as trouble:  # on a thread of ours: signals go to the main thread
-            lost(trouble)
-        finally:
-            done.release()
-
-    _thread.start_new_thread(run, ())
-    done.acquire()
-    return result[0] if result else None

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
+from ckpt._model.units import size, span
 from ckpt.pipeline.graphs import Pipeline
-from ckpt.pipeline.watching import DONE, FAILED, LOADED, RUNNING, SKIPPED, UNNEEDED, WAITING, size, span
+from ckpt.pipeline.watching import DONE, FAILED, LOADED, RUNNING, SKIPPED, UNNEEDED, WAITING
 from ckpt.pipeline.work import Outcome
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ import sys
 from typing import Protocol, Self
 
 from ckpt._model.describe import one_line
+from ckpt._model.units import size, span
 from ckpt.pipeline.graphs import Pipeline
 from ckpt.pipeline.work import Outcome
 
 UNNEEDED, WAITING, LOADED, RUNNING, DONE, FAILED, SKIPPED = "not needed", "waiting", "loaded", "running", "done", "failed", "not run"
-_KILO, _MINUTE, _HOUR = 1000, 60, 3600
 
 
 class Watch(Protocol):
@@ -79,20 +79,3 @@ def ending(outcome: Outcome | None) -> str:
     if outcome.error is not None:
         return f" after {span(outcome.took)}: {one_line(outcome.error)}"
     return f" in {span(outcome.took)}" + (f", {size(outcome.size)}" if outcome.size is not None else "")
-
-
-def span(seconds: float) -> str:
-    """Return a time in one unit."""
-    for unit, length in (("h", _HOUR), ("min", _MINUTE), ("s", 1), ("ms", 1e-3)):
-        if seconds >= length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes in one unit."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < _KILO:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= _KILO
-    return f"{count:.1f} TB"

@@ -18,7 +18,7 @@ from ckpt._model.interrupts import belongs_to_program
 from ckpt._model.record import WRAPPER_FILE
 from ckpt._model.tags import Tags, only_tags
 from ckpt._recording.ground import set_ckpt_dir
-from ckpt._recording.tracebacks import Recorded
+from ckpt._recording.walk import Recorded
 from ckpt._store import location
 from ckpt.errors import DamagedError
 from ckpt.pipeline.places import Place

@@ -17,7 +17,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import ckpt
-from ckpt._recording.recorder import _this_thread
+from ckpt._recording.fence import this_thread
 from tests.faults.programs import Program
 from tests.faults.trials import SIGNALS
 
@@ -34,7 +34,7 @@ _MOVES = re.compile(
     "|JUMP_(FOR|BACK)WARD|POP_JUMP_(FORWARD_)?IF_(NOT_)?NONE"
 )
 #: Putting a value in the place of another in a dict or a slot makes nothing either.
-_STORES = {"_this_thread.busy = nested"}
+_STORES = {"this_thread.busy = nested"}
 
 
 class Lines:
@@ -97,7 +97,7 @@ class Lines:
         return None
 
     def _step(self, code: CodeType, line: int) -> None:
-        if line not in _lines_that_can_fail(code) or (self._is_fenced and not _this_thread.busy):
+        if line not in _lines_that_can_fail(code) or (self._is_fenced and not this_thread.busy):
             return
         key = id(code), line
         times = self._seen[key] = self._seen.get(key, 0) + 1

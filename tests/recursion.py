@@ -1,0 +1,22 @@
+"""Programs at the end of their stack, for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def near_the_end_of_the_stack(call: Callable[[], object]) -> None:
+    """Call where ten frames of the stack are left."""
+    left = 0
+
+    def dive() -> None:
+        nonlocal left
+        try:
+            dive()
+        except RecursionError:
+            left += 1
+            if left < 10:
+                raise
+            call()
+
+    dive()
