@@ -15,10 +15,17 @@ ExpectFailure = Annotated[bool, typer.Option("--expect-failure", help="Expect th
 Force = Annotated[bool, typer.Option("--force", help="Replace the file when it is there.")]
 
 
-def test(
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="ARG=VALUE", help="Another value: a Python literal, or @env:VARIABLE, which the test reads."),
+]
+
+
+def test(  # noqa: PLR0913 - one parameter for each option
     output: Output,
     name: Name = None,
     *,
+    changes: Changes = None,
     expect_failure: ExpectFailure = False,
     force: Force = False,
     trust: Trust = False,
@@ -31,7 +38,7 @@ def test(
     from ckpt._replaying.regression import write_test
 
     capture = sessions.opened_capture(name, Code.current, trust=trust)
-    written = write_test(capture, output, expect_failure=expect_failure, replace=force)
+    written = write_test(capture, output, changes or (), expect_failure=expect_failure, replace=force)
     sessions.say_all(written.notes)
     for path in (written.path, written.values):
         if path is not None:

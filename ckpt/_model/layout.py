@@ -101,6 +101,14 @@ def fields_of(value: object) -> dict[str, Any]:
     return fields
 
 
+def dictionary_of(kind: type) -> Callable[[Any], dict[str, Any]] | None:
+    """Return what gives the dictionary of an object of a class whose objects have nothing else; None for other classes."""
+    layout = _layout_of(kind)
+    if len(layout) != 1 or layout[0][1] != "__dict__":
+        return None
+    return attributes_of(bases_of(kind)[layout[0][0]])["__dict__"].__get__  # type: ignore[no-any-return]
+
+
 def _layout_of(kind: type) -> _Layout:
     if not has_plain_hash(kind):
         return tuple(_read_layout(kind))

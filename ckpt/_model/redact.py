@@ -29,7 +29,7 @@ def _set(text: str) -> frozenset[str]:
 _STRONG = _set(
     """
     password passwords passwd passphrase passphrases passcode pwd secret secrets authorization credential credentials cred creds
-    apikey apikeys jwt csrf xsrf dsn sessionid sessid phpsessid jsessionid
+    apikey apikeys jwt csrf xsrf csrfmiddlewaretoken dsn otp totp sessionid sessid phpsessid jsessionid
     """
 )
 #: Words that say so only at the end of a name, or before words that add nothing.
@@ -37,14 +37,16 @@ _WEAK = _set("auth bearer cookie cookies pass token")
 _SAME = _set("b base bytes data encoded env header hex key plain raw secret str string text val value")
 #: Ends of words written as one: `dbpassword`, `authtoken`.
 _ENDS: tuple[str, ...] = ("password", "passwd", "passphrase", "secret", "apikey", "secretkey", "accesskey", "privatekey", "credentials")
-_ENDS += ("authtoken", "accesstoken", "refreshtoken", "apitoken", "csrftoken", "xsrftoken")
-#: What makes secrets of the words `key` and `string`; of `tokens`, which alone are those of a text; and of `pass` behind another word.
+_ENDS += ("sshkey", "dbpass", "dbpwd", "userpwd", "authtoken", "accesstoken", "refreshtoken", "apitoken", "csrftoken", "xsrftoken")
+#: What makes secrets of the words `key` and `string`; of `tokens`, which alone are those of a text; of `pass` and `pw` behind another word;
+#: of `pat`, which else is a pattern; and of `sid`.
 _KEYS = _set(
     """
-    access account aes api auth consumer decryption deploy encryption fernet gpg hmac license master pgp private rsa secret service
-    session shared signing ssh storage subscription
+    access account aes anthropic api auth aws azure consumer decryption deploy encryption fernet gcp google gpg hmac license master openai
+    pgp private rsa secret service session shared signing ssh ssl storage stripe subscription tls
     """
 )
+_PATS, _SIDS = _set("ado azure bitbucket devops ghe github gitlab"), _set("connect")
 _STRINGS = _set("connection conn")
 _TOKENS = _set("access api auth bearer csrf oauth refresh session")
 _PASSES = _set(
@@ -54,22 +56,26 @@ _PASSES = _set(
     """
 )
 _BEFORE = {"key": _KEYS, "keys": _KEYS, "string": _STRINGS, "str": _STRINGS, "tokens": _TOKENS, "pass": _PASSES | {""}}
+_BEFORE |= {"pw": _PASSES, "pat": _PATS, "sid": _SIDS}
+_ALL = _STRONG | _WEAK | _BEFORE.keys() | set(_ENDS)
+#: What is in every name that says secret: those of the words in which there is no other.
+_STEMS = tuple(sorted(word for word in _ALL if not any(other in word for other in _ALL - {word})))
 #: What makes of `token` a piece of a text, or a place in a list of results.
 _PIECES = _set(
     """
     begin bos char cls continuation cur current end eos expected first image input last lookahead mask new next output pad page peek per
-    prefix prev previous sep sos special start stop sub suffix sync target unexpected unk word
+    prefix prev previous sep sos special start stop sub suffix sync target text unexpected unk vocab word
     """
 )
 #: Last words that say that a name is about a secret, and not the secret.
 _ABOUT = _set(
     """
-    age arn at attempts backend backends callback changed class cls col column cost count counts created date dir directory disabled domain
-    enabled endpoint error errors exists expiration expired expires expiry factory field fields file filename files folder format func
-    generator handler hasher hashers host id ids idx index invalid is jar kind label len length lengths limit limits loader manager max
-    message method min missing mode name names number parser path paths pattern patterns policies policy port prefix prompt provider
-    providers reader regex region required reset rules scheme size strength suffix time timeout total ttl type types updated uri url usage
-    used valid validation validator validators version writer
+    age algorithm algorithms arn at attempts backend backends callback changed class cls col column cost count counts created date dir
+    directory disabled domain enabled endpoint error errors exempt exists expiration expired expires expiry factory field fields file
+    filename files folder format func generator handler hasher hashers host id ids idx index invalid is jar kind label len length
+    lengths limit limits loader manager max message method min missing mode name names number parser path paths pattern patterns
+    policies policy port prefix prompt provider providers reader regex region required reset rules scheme size strength suffix time
+    timeout total ttl type types updated uri url usage used valid validation validator validators version writer
     """
 )
 #: First words that say that a name is a number of them.
@@ -111,6 +117,14 @@ def is_secret_key(key: object) -> bool:
     if kind is bytes:
         return len(key) <= _NAME_LIMIT and is_secret(key.decode("latin-1"))  # type: ignore[arg-type, attr-defined]
     return issubclass(kind, str) and is_secret(str.__str__(key))
+
+
+def suspects(keys: Iterable[object]) -> list[str]:
+    """Return those of very many keys that may say secret; quicker than asking of each, and no more than a first look."""
+    names = [key for key in keys if type(key) is str and len(key) <= _NAME_LIMIT]
+    text = "\n".join(names).casefold()
+    stems = [stem for stem in (*_STEMS, *(series[0] for series in _Own.secret if series)) if stem in text]
+    return [name for name in names if any(stem in name.casefold() for stem in stems)] if stems else []
 
 
 def words(name: str) -> tuple[str, ...]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
-from types import CellType, FunctionType
+from enum import Enum
+from types import FunctionType
 from typing import Any
 
+from ckpt._model.holding import contents
 from ckpt._model.layout import attributes_of, definition_of
 from ckpt._model.redact import holds_something, is_secret_key
 from ckpt._model.reducing import RobustPickler
+from ckpt._model.searching import Search
 from ckpt._model.secrets import Secrets
 from ckpt._model.verbs import stream_cell, stream_cell_state
 
@@ -111,9 +114,9 @@ class RedactingPickler(RobustPickler):
         if secrets is None or type(reduced) is not tuple or len(reduced) < 3:  # noqa: PLR2004  it goes by name, or stands for another
             return reduced
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            contents = _contents(cell)
-            if _hides(name, contents):
-                self._cells[id(cell)] = secrets.add(name, contents)
+            held = contents(cell)
+            if _hides(name, held):
+                self._cells[id(cell)] = secrets.add(name, held)
                 self._alive.append(cell)
         defaults = function.__defaults__ or ()
         names = function.__code__.co_varnames[function.__code__.co_argcount - len(defaults) : function.__code__.co_argcount]
@@ -122,10 +125,17 @@ class RedactingPickler(RobustPickler):
         self._describing.add(id(function.__annotations__))
         return reduced
 
+    def _reduce_with_dill(self, obj: Any) -> Any:
+        """Reduce a cached function, of which dill keeps all or nothing."""
+        if self._secrets is not None and Search().run([obj]) is not None:
+            return self._give_up(obj, "a cached function with something secret in it")
+        return super()._reduce_with_dill(obj)
+
     def _reduce_class(self, cls: type) -> Any:
         reduced = super()._reduce_class(cls)
         if type(reduced) is tuple:
-            made_from = reduced[1][-2] if len(reduced[1]) > _WITH_PAIRS - 1 else ()
+            # Those of an enumeration are its members, which are values.
+            made_from = () if len(reduced[1]) < _WITH_PAIRS or issubclass(cls, Enum) else reduced[1][-2]
             dunders = [value for name, value in attributes_of(cls).items() if name.startswith("__")]
             self._describing.update(id(value) for value in (*dunders, *made_from) if type(value) is dict)
             self._alive += [cls, made_from]
@@ -134,10 +144,3 @@ class RedactingPickler(RobustPickler):
 
 def _hides(name: object, value: object) -> bool:
     return is_secret_key(name) and holds_something(value)
-
-
-def _contents(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return None

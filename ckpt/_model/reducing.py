@@ -89,7 +89,7 @@ class RobustPickler(pickle.Pickler):
     def _choose(self, kind: type) -> Way:  # noqa: PLR0911  a table of questions
         """Return how objects of type `kind` are reduced."""
         if issubclass(kind, type):
-            return RobustPickler._reduce_class
+            return lambda pickler, cls: pickler._reduce_class(cls)  # noqa: SLF001
         if refusal(kind, self._exclude) is not None:
             return RobustPickler._refuse
         if issubclass(kind, BaseException):
@@ -225,9 +225,10 @@ def _dill_dumps(obj: Any) -> bytes:
 
 
 _SPECIAL: dict[type, Way] = {
-    FunctionType: RobustPickler._reduce_function,  # noqa: SLF001
+    # Asked of the pickler: those that redact have ways of their own.
+    FunctionType: lambda pickler, function: pickler._reduce_function(function),  # noqa: SLF001
     BuiltinFunctionType: RobustPickler._reduce_and_check,  # noqa: SLF001
-    type(functools.lru_cache(lambda: None)): RobustPickler._reduce_with_dill,  # noqa: SLF001
+    type(functools.lru_cache(lambda: None)): lambda pickler, cached: pickler._reduce_with_dill(cached),  # noqa: SLF001
     MethodType: lambda pickler, method: reduce_method(method),
     memoryview: lambda pickler, view: reduce_view(view),
     CodeType: lambda pickler, code: by_value.reduce_code(code),

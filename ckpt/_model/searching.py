@@ -7,30 +7,25 @@ this need not find everything, but one of each kind. No code of the values runs,
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from collections.abc import Iterable, MutableMapping, Sequence
-from functools import partial
-from itertools import islice
-from operator import countOf
-from types import MethodType, ModuleType
+from itertools import chain, islice
 from typing import Any
-from weakref import WeakKeyDictionary
 
+from ckpt._model.holding import CLOSED, MAPPING, SEQUENCE, fields_of_all, sequence, way
 from ckpt._model.interrupts import let_pass
-from ckpt._model.layout import definition_of, fields_of, has_plain_hash, is_built_in
+from ckpt._model.layout import is_built_in
 from ckpt._model.placeholder import Placeholder
-from ckpt._model.redact import holds_something, is_secret_key, passwords_in
+from ckpt._model.redact import holds_something, is_secret_key, passwords_in, suspects
 from ckpt._model.referring import ModuleReference
-from ckpt._model.refusing import refusal
 from ckpt._model.secrets import Secrets
-from ckpt._model.texts import args_of
 
 Variables = MutableMapping[Any, Any] | list[Any]
 
-#: How deep containers and objects are opened, and how many objects.
-_DEPTH, _OBJECTS = 8, 200
-#: In a container of more items than this, and among more values of one depth, so many are looked at, evenly spaced; of a list of dicts,
-#: the keys of so many, and of so many their values.
+#: How deep containers and objects are opened, and how many objects of one type.
+_DEPTH, _OBJECTS = 8, 1_000
+#: In a container of more items of one type than this, and among more values of one depth, so many are looked at, evenly spaced; of a list
+#: of dicts, the keys of so many; and of dicts with the same keys, the values of so many.
 _ITEMS, _DICTS, _SOME = 1_000, 10_000, 100
 #: So many items of a list are looked at in passing, and so many secrets noted. A text of more characters is not looked at.
 _SHORT, _TEXT = 32, 1 << 16
@@ -62,7 +57,7 @@ class Search:
         self._taken: list[Variables] = []
         self._level: list[Any] = []
         self._seen: set[int] = set()
-        self._objects = _OBJECTS
+        self._counts: Counter[int] = Counter()
 
     def take(self, held: Variables, names: Iterable[Any]) -> None:
         """Put placeholders into a dict of variables, or a list of arguments, the recorder's own, for those with secret names.
@@ -84,7 +79,7 @@ class Search:
             for _ in range(_DEPTH):
                 if not level:
                     break
-                level = self._open(_some(level))
+                level = self._open(level if len(level) <= _ITEMS else [*chain.from_iterable(map(_some, _by_type(level)))])
         except Exception as error:  # another thread changes what is looked at, or a key has an opinion on others
             let_pass(error)
             self.secrets = self.secrets or Secrets()
@@ -109,18 +104,23 @@ class Search:
         """Look at the names in all values of one depth; return the containers and objects that lie in them."""
         dicts: list[dict[Any, Any]] = []
         inside: list[Any] = []
+        others: dict[int, list[Any]] = {}
         for value in level:
             kind = type(value)
             if kind is dict:
                 dicts.append(value)
             elif kind is list or kind is tuple:
                 inside += value if len(value) <= _ITEMS else self._items(value)
+            elif kind is str:
+                self._read(value)
             else:
-                inside += self._others(value, kind)
+                others.setdefault(id(kind), []).append(value)
+        for same in others.values():
+            inside += self._others(same, dicts)
         if dicts:
             self._read_names(dicts)
-            for held in _some(dicts, _SOME):
-                inside += held.values() if len(held) <= _ITEMS else _some(list(held.values()))
+            for held in chain.from_iterable([_some(same, _SOME) for same in _by_shape(dicts)]) if len(dicts) > _SOME else dicts:
+                inside += dict.values(held) if dict.__len__(held) <= _ITEMS else _some(list(dict.values(held)))
         return [
             value for value in inside if (kind := type(value)) is not int and (_has_url(value) if kind is str else id(kind) not in _PLAIN)
         ]
@@ -134,29 +134,34 @@ class Search:
             for name, value in islice((pair for pair in held if _hides(*pair)), _SHORT):
                 self._found(name, value)
 
-    def _items(self, items: Any) -> Any:
-        """Return some items of a long list; of dicts, more keys are looked at."""
-        some = _some(items)
-        if countOf(map(type, some), dict) == len(some):
-            self._read_names([*_dicts_among(_some(items, _DICTS)), *_odd(items, {len(each) for each in some})])
-        return some
+    def _items(self, items: Any) -> list[Any]:
+        """Return some items of a long list, of each type; of dicts, more keys are looked at."""
+        found: list[Any] = []
+        for same in _by_type(items):
+            if type(same[0]) is dict:
+                self._read_names(same if len(same) <= _DICTS else [*_some(same, _DICTS), *_odd(same)])
+            found += _some(same)
+        return found
 
-    def _others(self, value: Any, kind: type) -> Iterable[Any]:
-        """Look at the names in a value that is no plain container; return what is in it."""
-        if kind is str:
-            self._read(value)
-            return ()
-        way = _CLOSED if id(value) in self._seen else _way(kind)
-        self._seen.add(id(value))
-        if way == _SEQUENCE:
-            return list(_some(_sequence(value)))
-        if way == _OBJECT and self._objects:
-            self._objects -= 1
-            way, value = _MAPPING, _fields(value)
-        if way == _MAPPING:
-            self._read_names([value])
-            return islice(dict.values(value), _ITEMS)
-        return ()
+    def _others(self, same: list[Any], dicts: list[dict[Any, Any]]) -> list[Any]:
+        """Return what is in values of one type that is no plain container; what is under names in them goes to `dicts`."""
+        kind = type(same[0])
+        found = way(kind)
+        if found == CLOSED:
+            return []
+        new = {id(value): value for value in same if id(value) not in self._seen}
+        self._seen.update(new)
+        if found == SEQUENCE:
+            return [*chain.from_iterable([_some(sequence(value)) for value in new.values()])]
+        if found == MAPPING:
+            dicts += new.values()
+            return []
+        is_first, room = id(kind) not in self._counts, max(_OBJECTS - self._counts[id(kind)], 0)
+        opened = [*islice(new.values(), room)]
+        self._counts[id(kind)] += len(opened)
+        dicts += fields_of_all(kind, opened)
+        # The class of a first object: where no import finds it, it goes with the object.
+        return [kind] if is_first and not is_built_in(kind) else []
 
     def _read(self, text: str) -> None:
         if passwords_in(text):
@@ -174,63 +179,14 @@ def _hides(name: object, value: object) -> bool:
 
 
 def _names(held: dict[Any, Any]) -> Any:
-    """Return the keys of a dict; of one with so many that they are no names, a few."""
+    """Return the keys of a dict; of one with so many that most are no names, those that look like one of a secret."""
     if dict.__len__(held) > _ITEMS:
-        return _some(list(dict.keys(held)), _SOME)
+        return _some(suspects(list(dict.keys(held))))
     return held if type(held) is dict else list(dict.keys(held))
 
 
 def _keys(held: Variables) -> list[Any]:
     return list(range(len(held)) if isinstance(held, list) else held)
-
-
-#: Ways to open what is no plain container: not at all, by its items, or by its fields.
-_CLOSED, _MAPPING, _SEQUENCE, _OBJECT = range(4)
-_ways: WeakKeyDictionary[type, int] = WeakKeyDictionary()
-
-
-def _way(kind: type) -> int:
-    """Return how values of a type are opened."""
-    if not has_plain_hash(kind):
-        return _choose(kind)
-    found = _ways.get(kind)
-    if found is None:
-        found = _ways[kind] = _choose(kind)
-    return found
-
-
-def _choose(kind: type) -> int:
-    for base, way in ((dict, _MAPPING), (list, _SEQUENCE), (deque, _SEQUENCE)):
-        if issubclass(kind, base):
-            return way
-    if issubclass(kind, tuple):
-        return _OBJECT if type(definition_of(kind, "_fields")) is tuple else _SEQUENCE
-    if kind is MethodType or issubclass(kind, BaseException):
-        return _OBJECT
-    closed = kind is Placeholder or kind is ModuleReference or issubclass(kind, type | ModuleType)
-    return _CLOSED if closed or is_built_in(kind) or refusal(kind) is not None else _OBJECT
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    """Return what an object holds, under its names."""
-    kind = type(value)
-    if kind is partial:
-        return {**value.keywords, "()": (*value.args, value.func)}
-    if kind is MethodType:
-        return {"()": value.__self__}
-    if issubclass(kind, tuple):
-        return dict(zip(definition_of(kind, "_fields"), tuple.__iter__(value), strict=False))
-    fields = fields_of(value)
-    if issubclass(kind, BaseException):
-        fields["()"] = args_of(value)
-    return fields
-
-
-def _sequence(value: Any) -> list[Any]:
-    """Return the items of a list, a tuple or a deque of another class as the builtin itself has them."""
-    kind = type(value)
-    base: Any = deque if issubclass(kind, deque) else list if issubclass(kind, list) else tuple
-    return list(base.__iter__(value))
 
 
 def _some(items: Any, most: int = _ITEMS) -> Any:
@@ -240,15 +196,25 @@ def _some(items: Any, most: int = _ITEMS) -> Any:
     return [*items[:: -(-len(items) // (most - 1))], items[-1]]
 
 
-def _dicts_among(items: Any) -> list[dict[Any, Any]]:
-    return items if countOf(map(type, items), dict) == len(items) else [item for item in items if type(item) is dict]
+def _by_type(items: Any) -> list[Any]:
+    """Return the items in groups of one type; the plain ones, in which there are no names, together and first."""
+    kinds = set(map(id, map(type, items)))
+    if len(kinds) == 1:
+        return [items]
+    groups: dict[int, list[Any]] = {kind: [] for kind in kinds - _PLAIN}
+    plain = [item for item in items if (group := groups.get(id(type(item)))) is None or group.append(item)]  # type: ignore[func-returns-value]
+    return [plain, *groups.values()] if plain else [*groups.values()]
 
 
-def _odd(items: Any, lengths: set[int]) -> list[dict[Any, Any]]:
-    """Return the dicts of other lengths than these; all that there are, when not all items are dicts."""
-    try:
-        if lengths.issuperset(map(dict.__len__, items)):
-            return []
-    except TypeError:
-        lengths = set()
-    return [item for item in items if type(item) is dict and len(item) not in lengths]
+def _by_shape(dicts: list[dict[Any, Any]]) -> list[list[dict[Any, Any]]]:
+    """Return dicts in groups that have the same keys."""
+    groups: dict[Any, list[dict[Any, Any]]] = {}
+    for held in dicts:
+        groups.setdefault(tuple(dict.keys(held)) if dict.__len__(held) <= _SHORT else dict.__len__(held), []).append(held)
+    return [*groups.values()]
+
+
+def _odd(items: Any) -> list[dict[Any, Any]]:
+    """Return the dicts whose length is not that of one of those that are looked at anyway."""
+    lengths = set(map(len, _some(items)))
+    return [] if lengths.issuperset(map(len, items)) else [item for item in items if len(item) not in lengths]

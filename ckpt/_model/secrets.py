@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from json.encoder import encode_basestring as in_json
+from json.encoder import encode_basestring_ascii as in_ascii_json
 from typing import Any
 
 from ckpt._model.describe import type_name
+from ckpt._model.layout import fields_of
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.redact import MARK, holds_something, is_secret_key, passwords_in, without_passwords
 from ckpt._model.referring import ModuleReference
@@ -117,8 +120,8 @@ class Secrets:
 
     def _add_parts(self, text: str, data: bytes) -> None:
         self._letters[data] = None
-        # In a description there are the escapes of a `repr`, and which quotes are among them depends on what else it holds.
-        for written in (text, repr(text)[1:-1], repr(f'"{text}')[2:-1], repr(data)[2:-1]):
+        plain = dict.fromkeys((text, *_escaped(text), repr(data)[2:-1], in_json(text)[1:-1], in_ascii_json(text)[1:-1]))
+        for written in plain | dict.fromkeys(twice for once in plain for twice in _escaped(once)):
             self.parts[written] = None
             if len(written) >= _LONG:
                 self._beginnings.append(written)
@@ -199,18 +202,27 @@ def is_telling(text: str | bytes) -> bool:
 
 
 def _texts_in(value: Any, depth: int) -> Iterator[str | bytes]:
-    """Yield the texts in a builtin container that is secret as a whole; of a user and a password, the password."""
+    """Yield the texts in a container or an object that is secret as a whole; of a user and a password, the password."""
     kind = type(value)
     if kind is str or kind is bytes:
         yield value
-    elif kind is dict and depth:
-        held = value.copy()
-        secret = {key: part for key, part in held.items() if is_secret_key(key)}
-        for part in islice((secret or held).values(), _MOST):
+    elif depth:
+        for part in islice(_parts_of(value, kind), _MOST):
             yield from _texts_in(part, depth - 1)
-    elif (kind is list or kind is tuple) and depth:
-        for part in value[1:] if len(value) == _PAIR else value[:_MOST]:
-            yield from _texts_in(part, depth - 1)
+
+
+def _parts_of(value: Any, kind: type) -> Iterable[Any]:
+    if kind is list or kind is tuple:
+        return value[1:] if len(value) == _PAIR else value[:_MOST]  # type: ignore[no-any-return]
+    if kind is set or kind is frozenset:
+        return value.copy()  # type: ignore[no-any-return]
+    held = value.copy() if kind is dict else fields_of(value)
+    return ({key: part for key, part in held.items() if is_secret_key(key)} or held).values()
+
+
+def _escaped(text: str) -> tuple[str, str]:
+    """Return a text as it stands in a `repr`: which quotes are escaped depends on what else there is."""
+    return repr(text)[1:-1], repr(f'"{text}')[2:-1]
 
 
 def _without_beginning(text: str, secret: str) -> str:

@@ -63,12 +63,14 @@ class SpillError(Exception):
 class Sink:
     """Takes what a pickler writes: pieces in memory, a spill file when they grow, `TooLargeError` when they grow too far."""
 
-    __slots__ = ("buffers", "chunks", "limit", "looking", "names_main", "open_spill", "size", "spill")
+    __slots__ = ("buffers", "chunks", "limit", "looking", "names_main", "open_spill", "reads_urls", "size", "spill")
 
     def __init__(self, limit: int, open_spill: Callable[[], Spill] | None) -> None:
         self.limit = limit
         #: What finds secrets, and where; None when nobody looks for any.
         self.looking: tuple[Callable[[Any], Secrets | None], Any] | None = None
+        #: Whether URLs are looked at in what goes on into the file.
+        self.reads_urls = False
         self.open_spill = open_spill
         self.chunks: list[bytes] = []
         self.buffers: list[memoryview] = []
@@ -122,6 +124,9 @@ class Sink:
     def _write_to_spill(self, data: bytes | memoryview) -> None:
         if self.looking is not None:
             self.refuse_secrets()
+            self.reads_urls = True
+        elif self.reads_urls and (type(data) is not bytes or data.find(b"://") >= 0) and has_password(data):
+            raise NeedsRedactionError
         try:
             if self.spill is None:
                 assert self.open_spill is not None

@@ -13,18 +13,26 @@ from ckpt._model.redact import MARK, is_secret
 from ckpt._model.searching import Search
 from ckpt._model.secrets import Secrets
 from ckpt._recording.given import Given, named
-from ckpt._recording.tracebacks import Walk
+from ckpt._recording.walk import Walk
 from ckpt._recording.wording import dumps, value_json
 
 _VARARGS, VARKW = 0x04, 0x08
 _TEXTS = frozenset({"str", "bytes", "bytearray"})
 
 
-def conceal_call(code: CodeType | None, args: list[Any], kwargs: dict[str, Any]) -> Secrets | None:
-    """Put placeholders for secrets into the arguments of a call, in containers of the recorder; return what is secret, if anything is."""
+def conceal_call(code: CodeType | None, args: list[Any], kwargs: dict[str, Any], function: object = None) -> Secrets | None:
+    """Put placeholders for secrets into the arguments of a call, in containers of the recorder; return what is secret, if anything is.
+
+    `function` is looked into where it goes into the stream too.
+    """
     search = Search()
     _take_call(search, code, args, kwargs)
-    return search.run()
+    return search.run([function])
+
+
+def secrets_in(function: object) -> Secrets | None:
+    """Return what is secret in a function that is kept by value, if anything is."""
+    return Search().run([function])
 
 
 def no_secrets(containers: Sequence[Container]) -> None:
@@ -43,7 +51,7 @@ def conceal_failure(walk: Walk, calls: Sequence[Given], known: Secrets | None) -
         _take_call(search, call.code, call.args, call.kwargs)
     for held in (*walk.locals, *walk.globals):
         search.take(held, list(held))
-    return search.run(walk.exceptions)
+    return search.run([*walk.exceptions, *(call.function for call in calls)])
 
 
 def _take_call(search: Search, code: CodeType | None, args: list[Any], kwargs: dict[str, Any]) -> None:
@@ -72,6 +80,8 @@ def conceal_walk(walk: Walk, secrets: Secrets) -> None:
         raised["text"] = secrets.cover(raised["text"])
         if "notes" in raised:
             raised["notes"] = list(map(secrets.cover, raised["notes"]))
+    for other in walk.others:
+        other["name"] = secrets.cover(other["name"])
     for found in walk.inner:
         found.capture.exception = secrets.cover(found.capture.exception)
     for frame, held in zip(walk.frames, walk.locals, strict=True):

@@ -20,8 +20,9 @@ from ckpt._model.config import read_config
 from ckpt._model.describe import one_line, type_name
 from ckpt._model.interrupts import let_pass, tolerate
 from ckpt._model.record import Json
+from ckpt._model.secrets import Secrets
 from ckpt._model.sources import Sources
-from ckpt._recording.process import describe_process
+from ckpt._recording.process import arguments, describe_process
 from ckpt._store import location, trust
 from ckpt._store.objects import Objects
 from ckpt._store.store import Store
@@ -56,23 +57,27 @@ class Ground:
         self._names: dict[str, tuple[bytes, str]] = {}
         #: What the process record was last made of, and its name.
         self._said: tuple[object, str] = ((), "")
+        #: The arguments of the program without the secrets of all captures so far; empty before there was one.
+        self._argv: list[str] = []
         self._looked = time.monotonic()
         self.journal.open()  # from now on the store knows that this process lives, and spares the objects it makes
         _tidy_at_exit(found.path, config.quota)
 
-    def process(self) -> str:
-        """Return the name of the process record as things stand now, written with the first event that names it."""
-        known = (len(sys.modules), location.working_directory(), len(sys.path), self.pid, len(self._sources.edited))
+    def process(self, secrets: Secrets | None = None) -> str:
+        """Return the name of the process record as things stand now, without `secrets`, written with the first event that names it."""
+        if secrets is not None:
+            self._argv = [*map(secrets.cover, self._argv or arguments())]
+        known = (len(sys.modules), location.working_directory(), len(sys.path), self.pid, len(self._sources.edited), self._argv)
         said = self._said
         if time.monotonic() - self._looked > PAUSE:
             self._looked = time.monotonic()
             self._keep_texts()
         if said[0] != known:
             sources = self._describe_sources()
-            record = json.dumps(describe_process(sources), separators=(",", ":"))
+            record = json.dumps(describe_process(sources, self._argv or None), separators=(",", ":"))
             name = self.journal.share("process", record.encode(), sorted(set(sources["files"].values())), self._keep_texts)
             # Both at once: another thread must not find the new state with the old name. Looking has shown which files have changed.
-            self._said = said = ((*known[:-1], len(self._sources.edited)), name)
+            self._said = said = ((*known[:-2], len(self._sources.edited), self._argv), name)
         return said[1]
 
     def _describe_sources(self) -> Json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 
 from ckpt._model.interrupts import let_pass
@@ -18,7 +19,12 @@ from ckpt._store.files import user
 from ckpt._store.location import working_directory
 
 
-def describe_process(sources: Json) -> Json:
+def arguments() -> list[str]:
+    """Return the arguments of the program, without what their names say is secret."""
+    return redacted_arguments(sys.argv) if hasattr(sys, "argv") else []
+
+
+def describe_process(sources: Json, argv: Sequence[str] | None = None) -> Json:
     """Return the process record; `sources` is what it says of the project's source files, among others the names of their texts."""
     return {
         "python": platform.python_version(),
@@ -27,7 +33,7 @@ def describe_process(sources: Json) -> Json:
         "host": platform.node(),
         "user": user(),
         "pid": os.getpid(),
-        "argv": redacted_arguments(sys.argv) if hasattr(sys, "argv") else [],
+        "argv": arguments() if argv is None else argv,
         "executable": sys.executable,
         "cwd": working_directory(),
         "path": [os.path.abspath(entry) for entry in sys.path if type(entry) is str] if working_directory() else list(sys.path),

@@ -6,7 +6,7 @@ import ast
 import inspect
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ckpt._replaying import steps
@@ -21,14 +21,30 @@ def parse_changes(texts: Iterable[str], environ: Mapping[str, str] | None = None
 
     In the place of a name there may be a way into an argument, as `steps` knows them.
     """
+    return {way: _value(way, value, os.environ if environ is None else environ) for way, value in _told(texts)}
+
+
+def expressions(texts: Iterable[str]) -> dict[str, str]:
+    """Return name -> a Python expression of the value; a variable need not be in the environment yet. Raises as `parse_changes`."""
     found = {}
+    for way, value in _told(texts):
+        is_variable = value.startswith(FROM_ENVIRONMENT)
+        found[way] = f"os.environ[{quoted(value.removeprefix(FROM_ENVIRONMENT))}]" if is_variable else repr(_value(way, value, {}))
+    return found
+
+
+def quoted(text: str) -> str:
+    """Return a text as it stands in a program, in double quotes where nothing has to be escaped."""
+    return f'"{text}"' if text.isascii() and text.isprintable() and not {'"', "\\"} & set(text) else ascii(text)
+
+
+def _told(texts: Iterable[str]) -> Iterator[tuple[str, str]]:
     for text in texts:
         way, value = _split(text)
         if way is None:
             name = text.partition("=")[0].strip()
             raise UsageError(f"{text!r} is no change of an argument.", hint=f"--set {name if name.isidentifier() else 'name'}=VALUE")
-        found[way] = _value(way, value.strip(), os.environ if environ is None else environ)
-    return found
+        yield way, value.strip()
 
 
 def _split(text: str) -> tuple[str | None, str]:
