@@ -208,8 +208,10 @@ def test_a_checkout_elsewhere_is_replayed(project: Project, elsewhere: Machine) 
 
 
 def test_the_same_user_opens_what_comes_back(project: Project, tmp_path: Path) -> None:
-    """Signatures travel unchanged: an own capture is one's own in any store."""
+    """Signatures travel unchanged: an own capture is one's own in any store, and where it was only described before."""
+    exported(project, "pay", "--no-values", name="bare.ckpt")
     exported(project, "pay")
+    assert project.ckpt("--ckpt-dir", tmp_path / "second", "import", "bare.ckpt").returncode == 0
     done = project.ckpt("--ckpt-dir", tmp_path / "second", "import", "bug.ckpt")
     assert "signed" not in done.stderr
     assert last(project.ckpt("--ckpt-dir", tmp_path / "second", "run")).startswith("same failure")
@@ -234,6 +236,18 @@ def test_what_is_not_there_is_loaded_from_the_capture_only_to_look(project: Proj
     session = elsewhere.debug("--trust", "--code", "current", typed="p account\nq\n")
     assert "shop.models cannot be imported" in session.stdout
     assert session.stderr == ""
+
+
+def test_modules_of_the_same_name_are_told(project: Project, elsewhere: Machine) -> None:
+    """Python takes today's code: a module that is another one here than it was there is named in the notes, one that is the same is not."""
+    elsewhere.ckpt("import", exported(project, "pay"))
+    shutil.move(project.path, project.path.with_name("gone"))
+    shutil.copytree(project.path.with_name("gone") / "shop", elsewhere.path / "shop")
+    look = "import ckpt\ncapture = ckpt.load('pay', trust=True)\ncapture.exception\nprint(*capture.notes, sep='\\n')"
+    assert "shop" not in elsewhere.python("-c", look, check=True).stdout
+    elsewhere.edit("shop/models.py", "cents / 100", "cents // 100")
+    told = f"the module shop.models is that of {elsewhere.path / 'shop/models.py'}, which is not as captured"
+    assert elsewhere.python("-c", look, check=True).stdout.splitlines() == [told]
 
 
 def test_statuses_are_those_of_where_the_capture_came_from(project: Project, elsewhere: Machine) -> None:
@@ -349,6 +363,57 @@ def test_what_is_damaged_is_not_exported(project: Project) -> None:
     assert list(project.path.glob(".ckpt*")) == []
 
 
+def test_what_is_whole_is_exported(project: Project) -> None:
+    """A damaged capture is left out, with a line that says why; that is an error only for one that was named, and when none is left."""
+    whole = {header.id for header in project.store.headers() if header.name == "count"}
+    (buffer,) = (project.path / ".pyckpt/objects").glob("b-*")
+    kept = buffer.read_bytes()
+    for spoil in (lambda: buffer.write_bytes(b"x" * len(kept)), buffer.unlink):
+        spoil()
+        for code, arguments in ((0, ["*"]), (0, ["--last", "9"]), (1, ["count", "pay"])):
+            done = project.ckpt("export", *arguments, "-o", "bug.ckpt", "--force")
+            assert done.returncode == code
+            assert {trace.id for trace in CaptureFile(str(project.path / "bug.ckpt")).traces()} == whole
+            left_out = [line for line in done.stderr.splitlines() if line.startswith("warning: The capture ")]
+            assert len(left_out) == 2 - code
+            assert all(re.search(r" is left out: The object 'b-.*' is (not what was written|missing)\.$", line) for line in left_out)
+            assert done.stderr.splitlines()[-1] == "hint: ckpt check"
+        done = project.ckpt("export", "order", "pay", "-o", "none.ckpt")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("error: None of 2 captures is whole; of the first: The object 'b-")
+    assert not (project.path / "none.ckpt").exists()
+    exported(project, "*", "--no-values", name="bare.ckpt")
+
+
+def test_captures_whose_bytes_are_gone_are_left_out(project: Project) -> None:
+    """A journal without its other half is not taken for one that is being rewritten for ever."""
+    project.python("-c", "import job; job.count(job.Basket())", check=True)
+    first, second = sorted((project.path / ".pyckpt/journals").glob("*.bin"))
+    first.unlink()
+    done = project.ckpt("export", "--last", "9", "-o", "bug.ckpt")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(" is left out: ") == 3
+    assert len(CaptureFile(str(project.path / "bug.ckpt")).traces()) == 1
+    second.unlink()
+    assert "None of 4 captures is whole" in project.ckpt("export", "*", "-o", "none.ckpt").stderr
+
+
+def test_nothing_to_export_is_no_failure_of_a_job(project: Project) -> None:
+    """`--last N` of no captures writes nothing and exits with 0, unless a file from before could be taken for it; a name must be there."""
+    empty = {"PYCKPT_DIR": str(project.path / "empty")}
+    done = project.ckpt("export", "--last", "5", "-o", "bug.ckpt", **empty)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"nothing to export: there are no captures in {project.path / 'empty'}, and no file is written\n"
+    assert project.ckpt("export", "-o", "bug.ckpt", **empty).returncode == 1
+    assert project.ckpt("export", "job*", "--last", "5", "-o", "bug.ckpt", **empty).returncode == 1
+    assert not (project.path / "bug.ckpt").exists()
+    exported(project)
+    for force in ([], ["--force"]):
+        done = project.ckpt("export", "--last", "5", "-o", "bug.ckpt", *force, **empty)
+        assert done.returncode == 1
+        assert "'bug.ckpt' is from before." in done.stderr
+
+
 def test_nested_failures_are_there_once(project: Project) -> None:
     """The calls inside one another share their bytes in the file as they do in the store."""
     alone, both = (exported(project, *names, "--force").stat().st_size for names in (["order"], ["order", "pay"]))
@@ -418,7 +483,12 @@ def test_values_take_the_place_of_their_descriptions(project: Project, file: Pat
     store = elsewhere.store
     assert len(store.headers()) == 3
     assert all(store.get(header.id).has_values for header in store.headers())
+    assert [header.host for header in store.headers()] == [header.host for header in project.store.headers()]
     assert elsewhere.ckpt("import", bare).stderr.startswith("nothing new: 3 captures were there already")
+    assert store.check() == []
+    assert store.maintain(thorough=True)
+    assert all(store.get(header.id).has_values for header in store.headers())
+    assert not [path for path in Path(store.path, "journals").iterdir() if b'"values":false' in path.read_bytes()]
     assert store.check() == []
 
 
@@ -556,6 +626,67 @@ for number in range(1, 300):
     assert outcomes == {0, 3}
 
 
+def test_an_import_loses_nothing_that_was_there(project: Project, file: Path, elsewhere: Machine) -> None:
+    """Whichever line of it fails, or is the last before a SIGKILL: descriptions are there until the values are, and own captures stay."""
+    program = """
+import os, shutil, signal, sys
+import ckpt._store.importing as importing
+from ckpt._store.store import Store
+
+store, file, kind = sys.argv[1:]
+
+def run(path, last):
+    count = 0
+    def on_line(frame, event, argument):
+        nonlocal count
+        if event == "line":
+            count += 1
+            if count == last:
+                if kind == "SIGKILL":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                raise MemoryError(kind)
+        return on_line
+    sys.settrace(lambda frame, event, argument: on_line if "/ckpt/_store/" in frame.f_code.co_filename else None)
+    try:
+        importing.import_file(Store(path), file, limit=1 << 30)
+    finally:
+        sys.settrace(None)
+    return count
+
+shutil.copytree(store, f"{store}-{kind}-all")
+total = run(f"{store}-{kind}-all", 0)
+for step in range(48):
+    path = f"{store}-{kind}-{step}"
+    shutil.copytree(store, path)
+    sys.stdout.flush()
+    child = os.fork()
+    if not child:
+        try:
+            run(path, 1 + step * (total - 1) // 47)
+        except MemoryError:
+            os._exit(7)
+        finally:
+            os._exit(0)
+    print(path, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    elsewhere.write("own.py", "import ckpt\n@ckpt.ckpt\ndef own(n):\n    return n\nown(1)\n")
+    elsewhere.python("own.py", check=True)
+    assert elsewhere.ckpt("import", exported(project, "*", "--no-values", name="bare.ckpt")).returncode == 0
+    outcomes = set()
+    for kind, code in (("SIGKILL", -9), ("MemoryError", 7)):
+        done = processes.python("-c", program, elsewhere.store.path, file, kind, cwd=elsewhere.path, environ=elsewhere.environ)
+        steps = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
+        assert sum(ended == str(code) for _, ended in steps) > 40, done.stderr
+        for path, _ in steps:
+            store = Store(path)
+            assert names(store) == ["count", "order", "pay", "own"], path
+            found = [store.get(header.id) for header in store.headers()]
+            assert all(moment.manifest() for stored in found for moment in (stored.entry, stored.failure) if moment)
+            assert {finding.what for finding in store.check()} <= {"the last line is unfinished"}
+            outcomes.add(tuple(stored.has_values for stored in found))
+    assert outcomes == {(False, False, False, True), (True, True, True, True)}
+
+
 def test_a_full_or_forbidden_store_is_said(file: Path, tmp_path: Path, home: Path) -> None:
     """One line, and nothing is placed."""
     (tmp_path / "file").write_text("")
@@ -684,6 +815,19 @@ class Forged:
             data += padding(len(data)) + held
         path.write_bytes(front(lines, where | (self.places or {}), lambda body: "") + data)
         return str(path)
+
+
+def test_too_little_memory_is_said_in_one_line(file: Path, tmp_path: Path, home: Path) -> None:
+    """What takes more memory than there is ends with an error, whoever asked for it."""
+    forged = Forged(file)
+    body, parts, _ = next(record for record in forged.records if record[0]["event"] == "failed")
+    parts[0] = b'{"arguments":[' + b"[]," * 10_000_000 + b"0]}"
+    body["parts"][0] = list(part(parts[0]))
+    large = forged.write(tmp_path / "large.ckpt")
+    limited = LIMITED.format("RLIMIT_AS", 400 << 20)
+    done = processes.python("-c", limited, "--ckpt-dir", "store", "import", large, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "error: There is not enough memory for that.\n")
+    assert Store(tmp_path / "store").headers() == []
 
 
 def a_name_out_of_the_store(forged: Forged) -> None:
@@ -1011,6 +1155,13 @@ def test_names_of_a_machine_are_taken_out_of_texts(text: str, expected: str) -> 
     hide = Hide(process, {"user": "0", "host": "build7"}, "/home/ann")
     assert hide(text) == expected
     assert hide.everywhere({text: [text, 1, None]}) == {expected: [expected, 1, None]}
+
+
+def test_paths_without_end_are_not_looked_for(project: Project) -> None:
+    """A capture that names more directories than any process has is damaged: looking for all of them in all texts would not end."""
+    process = {"cwd": "/w", "path": [f"/{number}" for number in range(100_000)]}
+    with pytest.raises(ValueError, match="100000"):
+        Hide(process, {}, "/root")
 
 
 def test_errors_of_an_export_are_ours(project: Project) -> None:

@@ -23,7 +23,7 @@ from ckpt._model.record import Json
 from ckpt._store import location, trust
 from ckpt._store.journal import Line, bin_of, encode, part, scan
 from ckpt._store.store import Store
-from ckpt.errors import CkptError
+from ckpt.errors import CkptError, StoreError
 from tests.workplace import Project
 
 JOB = """
@@ -221,6 +221,32 @@ def test_any_field_may_be_anything(planted: Project, command: Callable[..., tupl
     assert {header.name for header in planted.store.headers()} == {"count", "total"}
 
 
+def test_any_field_may_be_exported(planted: Project, command: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """Whatever one field holds, the captures leave in a file, with a word about those that do not, and the file is sound or refused."""
+    forger = Forger(planted.path / ".pyckpt")
+    file = str(tmp_path / "x.ckpt")
+
+    @settings(
+        max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], database=None
+    )
+    @given(target=st.sampled_from(forger.targets), new=HOSTILE, bare=st.booleans())
+    def check(target: tuple[int, int, tuple[Any, ...]], new: Any, bare: bool) -> None:
+        forger.write(target, new)
+        code, out, err = command("export", "*", "-o", file, "--force", *(["--no-values"] if bare else []))
+        assert code == 0 or err.startswith("error: "), (out, err)
+        assert not ACTS.search(out + err)
+        if code == 0:
+            shutil.rmtree(tmp_path / "store", ignore_errors=True)
+            code, out, err = command("--ckpt-dir", str(tmp_path / "store"), "import", file)
+            assert code == 0 or err.startswith("error: "), (out, err)
+            assert not ACTS.search(out + err)
+
+    try:
+        check()
+    finally:
+        forger.write((-2, -1, ()), None)
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
 @given(
     name=st.one_of(
@@ -298,6 +324,30 @@ def test_what_is_no_file_is_neither_waited_for_nor_followed(
             assert code == 0 or "error: " in err or arguments == ("check",)
             assert "secret" not in out + err.replace(str(tmp_path), "")
     assert secret.read_text() == "secret\n" * 100
+
+
+@pytest.mark.parametrize("name", ["journals", "objects"])
+def test_a_store_whose_directories_are_links_is_not_used(
+    planted: Project, tmp_path: Path, command: Callable[..., tuple[int, str, str]], name: str
+) -> None:
+    """What lies behind one is neither read nor changed, and one line says so."""
+    store = tmp_path / "store"
+    shutil.copytree(planted.path / ".pyckpt", store)
+    (store / name).rename(tmp_path / "aim")
+    (store / name).symlink_to(tmp_path / "aim")
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "aim").iterdir()}
+    file = str(tmp_path / "x.ckpt")
+    assert command("export", "*", "-o", file)[0] == 0
+    changing = (("clear", "--yes"), ("trust", "total"), ("export", "--last", "1", "-o", f"{file}2"), ("import", file))
+    for arguments in (*LOOKING, *OPENING, *changing):
+        code, out, err = command("--ckpt-dir", str(store), *arguments)
+        assert (code, out) == (1, ""), arguments
+        error, hint = err.splitlines()
+        assert error == f"error: The store {str(store)!r} cannot be used: {str(store / name)!r} is a link."
+        assert hint.startswith("hint: ")
+    with pytest.raises(StoreError):
+        Store(store).maintain(thorough=True)
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "aim").iterdir()} == before
 
 
 def record_of(forger: Forger, kind: str) -> tuple[int, Json]:

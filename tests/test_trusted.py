@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from ckpt._store import trust, trusted
 from ckpt._store.journal import bin_of, bytes_of, decode, encode, part, scan
 from ckpt._store.store import Store
 from ckpt.errors import CkptError, DamagedError, StoreError, UntrustedError
+from tests import processes
 from tests.workplace import Project, last
 
 HELPER = "def half(number):\n    return number / 2\n"
@@ -122,6 +124,16 @@ def test_another_user_s_captures_are_refused(project: Project, other: dict[str, 
     assert not (project.path / "test_it.py").exists()
 
 
+def test_what_a_capture_says_of_its_maker_is_short(project: Project, other: dict[str, str]) -> None:
+    """However long the names are that its writer put there."""
+    path = journal(project.store)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(forged(line, b'"user":"', b'"user":"' + b"x" * 100_000) for line in lines))
+    done = project.ckpt("run", **other)
+    assert "by 'xxx" in done.stderr
+    assert len(done.stderr) < 1000
+
+
 def test_replaying_all_opens_what_is_one_s_own(project: Project, other: dict[str, str]) -> None:
     """Among many, those of others are said to be no replay; the own ones are replayed."""
     assert project.python("job.py", HOME=other["HOME"]).returncode == 1
@@ -189,6 +201,40 @@ def test_what_was_accepted_is_remembered(project: Project, other: dict[str, str]
     kept = path.read_text()
     project.ckpt("trust", first.id, **other)
     assert path.read_text() == kept
+
+
+def test_several_are_accepted_at_once_or_none(project: Project, other: dict[str, str]) -> None:
+    """`ckpt trust` takes any number of names and ids; when one of them is no capture, none is accepted."""
+    assert project.python("job.py").returncode == 1
+    first, second = project.store.headers()
+    assert "No capture is named 'nothing'" in project.ckpt("trust", first.id, "nothing", **other).stderr
+    assert "is not signed" in project.ckpt("run", first.id, **other).stderr
+    done = project.ckpt("trust", first.id, "total", **other)
+    assert [line.split()[2] for line in done.stderr.splitlines()] == [first.id, second.id]
+    for id in (first.id, second.id):
+        assert last(project.ckpt("run", id, **other)).startswith("same failure")
+
+
+def test_without_a_home_the_hint_is_one_that_works(project: Project) -> None:
+    """Where nothing can be remembered, the command to paste opens the capture this once."""
+    homeless = {"HOME": str(project.path / "nowhere"), "XDG_STATE_HOME": ""}
+    for arguments in (["run"], ["trust", "total"]):
+        hint = project.ckpt(*arguments, **homeless).stderr.splitlines()[-1]
+        assert hint == f"hint: ckpt debug {project.store.find().id} --trust"
+    done = processes.ckpt(*hint.split()[2:], cwd=project.path, stdin="q\n", check=False, environ=project.environ | homeless)
+    assert done.returncode == 0, done.stderr
+
+
+def test_hints_can_be_pasted_whatever_the_path(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A space or a quote in it splits no word."""
+    home = project.path / "it's a state"
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    trust._keys.clear()
+    assert trust.key()
+    (home / "ckpt/key").chmod(0o644)
+    hint = project.ckpt("run", XDG_STATE_HOME=str(home)).stderr.splitlines()[-1]
+    subprocess.run(["sh", "-c", hint.removeprefix("hint: ")], check=True)
+    assert (home / "ckpt/key").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_capture_that_is_changed_is_not_the_one_that_was_accepted(project: Project, other: dict[str, str]) -> None:

@@ -28,6 +28,9 @@ def exit_codes() -> Iterator[None]:
         # What is still buffered must not fail once more while the interpreter exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
+    except MemoryError:  # a capture of a machine that has more of it, or one that was made to take it
+        complain("There is not enough memory for that.")
+        sys.exit(1)
     except OSError as err:  # a full disk, a file that must not be read: what a replayed program raises does not come here
         gone = "The working directory does not exist any more." if isinstance(err, FileNotFoundError) else str(err)
         complain(f"{err.strerror or err}: {err.filename!r}" if err.filename else gone)

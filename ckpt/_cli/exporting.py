@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ckpt._cli.completion import capture_names
-from ckpt._cli.screen import complain, say, write
-from ckpt._cli.text import one_line, plural, size
+from ckpt._cli.screen import advise, complain, say, write
+from ckpt._cli.text import one_line, plural
+from ckpt._model.units import size
+from ckpt.errors import NotFoundError
 
 if TYPE_CHECKING:
     from ckpt._model.record import Header
@@ -41,6 +44,9 @@ def export(names: Names = None, *, output: Output, last: Last = None, no_values:
     With all that opening them needs: values, source texts of the project and of all frames, command line, paths, versions. Only you can
     read the file; whoever you give it to can read what your variables held, but for what was redacted. Without NAME: the newest failure.
 
+    A damaged capture is left out, which is said: exit code 1 when a NAME or an id means it, or when nothing is left. With --last and no
+    NAME, a store without captures is no mistake: nothing is written, exit code 0.
+
     With --no-values: names, times, exceptions, each value as show prints it, versions, and source texts. No values, no command line, no
     sys.path; paths are relative to the working directory, home directories are ~, and the names of user and host are taken out as
     whole words, unless they are shorter than 3 characters, only digits, or one of root, user, runner and localhost. Source texts leave
@@ -51,6 +57,9 @@ def export(names: Names = None, *, output: Output, last: Last = None, no_values:
     from ckpt._store.exporting import export as write_file
 
     store = opened()
+    if last is not None and not names and not store.headers():
+        _say_nothing_to_export(store, output)
+        return
     headers = _chosen(store, names or [], last)
     done = write_file(store, [header.id for header in headers], output, values=not no_values, replace=force)
     write(one_line(done.path))
@@ -58,6 +67,12 @@ def export(names: Names = None, *, output: Output, last: Last = None, no_values:
         if header.status in _OPEN:
             say(one_line(f"note: the call {header.id} of {header.name!r} {_OPEN[header.status]}: the file holds its arguments"))
     say(_told(done, values=not no_values))
+    if done.left_out:
+        for id, err in done.left_out.items():
+            complain(f"The capture {id} is left out: {err.message}", label="warning")
+        advise("ckpt check")
+        if any(_means_one(name, last) and store.find(name).id in done.left_out for name in names or ()):
+            raise typer.Exit(1)
 
 
 def import_(path: Path) -> None:
@@ -93,12 +108,24 @@ def _chosen(store: Store, names: list[str], last: int | None) -> list[Header]:
 
 def _meant(store: Store, name: str | None, last: int | None) -> list[Header]:
     from ckpt._cli.stores import fitting
-    from ckpt._replaying.batches import is_pattern
 
-    if last is None and not (name is not None and is_pattern(name)):
+    if _means_one(name, last):
         return [store.find(name)]
     found = sorted(fitting(store, name), key=lambda header: (header.is_failure, header.time))
     return found if last is None else found[-last:]
+
+
+def _means_one(name: str | None, last: int | None) -> bool:
+    from ckpt._replaying.batches import is_pattern
+
+    return last is None and not (name is not None and is_pattern(name))
+
+
+def _say_nothing_to_export(store: Store, output: str) -> None:
+    """Say that no file is written; raise `NotFoundError` when one lies there that could be taken for it."""
+    if os.path.lexists(output):
+        raise NotFoundError(f"There are no captures in {store.path!r}, and {output!r} is from before.", hint="ckpt info")
+    say(one_line(f"nothing to export: there are no captures in {store.path}, and no file is written"))
 
 
 def _told(done: Exported, *, values: bool) -> str:
@@ -121,5 +148,7 @@ def _say_how_to_open(store: Store, header: Header) -> None:
         check_trust(stored)
     except NoValuesError as err:
         complain(err.message, err.hint, label="note")
-    except (StoreError, UntrustedError) as err:
+    except UntrustedError as err:
         complain(err.message, f"ckpt show {header.id}; if you trust whoever made it: {err.hint}", label="note")
+    except StoreError as err:  # of the key
+        complain(err.message, err.hint, label="note")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Keep = Annotated[int | None, typer.Option("--keep", metavar="N", min=0, help="Keep the newest N captures of each name.")]
 OlderThan = Annotated[str | None, typer.Option("--older-than", metavar="AGE", help="Only captures older than that: 7d, 12h, 30m.")]
-Trusted = Annotated[str, typer.Argument(metavar="NAME", autocompletion=capture_names, help="The capture: its id, or a name.")]
+Trusted = Annotated[list[str], typer.Argument(metavar="NAME", autocompletion=capture_names, help="The captures: their ids, or names.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -63,20 +63,20 @@ def clear(name: Name = None, yes: Yes = False, keep: Keep = None, older_than: Ol
     say(f"{plural(store.clear([header.id for header in chosen]), 'capture')} deleted")
 
 
-def trust(name: Trusted) -> None:
-    """Let a capture that somebody else made be opened.
+def trust(names: Trusted) -> None:
+    """Let captures that somebody else made be opened.
 
-    To open a capture runs what its author put in it. What is remembered is this one capture as it is now: if it is changed, or another
-    comes from the same place, that is refused as before.
+    To open a capture runs what its author put in it. What is remembered is each of these captures as it is now: if it is changed, or
+    another comes from the same place, that is refused as before.
     """
     from ckpt._cli.stores import opened
     from ckpt._store.trusted import accept, made_by
 
     store = opened()
-    stored = store.get(store.find(name).id)
-    accept(stored)
-    header = stored.header
-    say(one_line(f"the capture {header.id} of {header.name!r}, made {made_by(stored)}, can be opened now: ckpt debug {header.id}"))
+    for stored in [store.get(store.find(name).id) for name in names]:  # all of them are there before one is accepted
+        accept(stored)
+        header = stored.header
+        say(one_line(f"the capture {header.id} of {header.name!r}, made {made_by(stored)}, can be opened now: ckpt debug {header.id}"))
 
 
 def check() -> None:

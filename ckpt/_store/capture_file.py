@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import weakref
 
 from ckpt._store.archive import Archive, File, sense
@@ -41,7 +42,7 @@ class CaptureFile(Archive):
         ids = list(self._known.traces)
         if len(ids) != 1:
             raise NotFoundError(
-                f"{self.path!r} holds {len(ids) or 'no'} captures, not one.", hint=f"ckpt import {self.path}" if ids else ""
+                f"{self.path!r} holds {len(ids) or 'no'} captures, not one.", hint=f"ckpt import {shlex.quote(self.path)}" if ids else ""
             )
         return ids[0]
 

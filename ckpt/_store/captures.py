@@ -187,6 +187,7 @@ class Trace:
             exception=_maybe(last.get("exception"), str),
             returned=_maybe(last.get("value"), dict),
             tags=[[str(name), value] for name, value in body.get("tags") or ()],
+            handled=last.get("handled") is True,
             host=_maybe(opened.get("host"), str) or "",
             pid=_maybe(opened.get("pid"), int) or 0,
             python=_maybe(opened.get("python"), str) or "",

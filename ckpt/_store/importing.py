@@ -57,9 +57,9 @@ def import_file(store: Store, path: str, *, limit: int) -> Imported:
 
 
 def _new(store: Store, traces: list[Trace]) -> list[Trace]:
-    """Return the captures that are to be placed; raise `StoreError` when another one has the id.
+    """Return the captures that are to be placed: those that are not there, or only without their values, which readers pass over then.
 
-    What was there without values, and is in the file with them, is deleted from the store: nothing else is in the way by then.
+    Raises `StoreError` when another one has the id.
     """
     known = store.known()
     if not known.cleared.isdisjoint(trace.id for trace in traces):
@@ -72,32 +72,15 @@ def _new(store: Store, traces: list[Trace]) -> list[Trace]:
         run = runs.get(trace.run.opened["run"])
         if run is not None and _said(run.opened) != _said(trace.run.opened):
             raise StoreError(f"The capture {trace.id} names a process of {store.path!r} as its own, which was another.")
-    bare = {trace.id for trace in traces if trace.id in living and _completes(trace, known.traces[trace.id])}
-    if bare:
-        _make_room(store, bare)
-    return [trace for trace in traces if trace.id not in living - bare]
-
-
-def _make_room(store: Store, ids: set[str]) -> None:
-    """Delete captures so that others may have their ids; raise `StoreError` while a running process keeps that from being finished."""
-    store.clear(ids)
-    store.journal().close()
-    store.maintain(thorough=True)
-    known = store.known()
-    for id in sorted(known.cleared & ids):
-        raise _lately(store, id)
-
-
-def _lately(store: Store, id: str) -> StoreError:
-    return StoreError(
-        f"The capture {id} was deleted from {store.path!r} lately, and a program that still runs holds its journal.",
-        hint="import it when the program has ended",
-    )
+    return [trace for trace in traces if trace.id not in living or _completes(trace, known.traces[trace.id])]
 
 
 def _refuse_another(store: Store, known: Known, trace: Trace) -> None:
     if trace.id in known.cleared:
-        raise _lately(store, trace.id)
+        raise StoreError(
+            f"The capture {trace.id} was deleted from {store.path!r} lately, and a program that still runs holds its journal.",
+            hint="import it when the program has ended",
+        )
     other = known.traces.get(trace.id)
     if other is not None and not (_is_part_of(trace, other) or _completes(trace, other) or _completes(other, trace)):
         raise StoreError(f"Another capture in {store.path!r} has the id {trace.id}.", hint=f"ckpt clear {trace.id} deletes that")
@@ -171,7 +154,8 @@ def _carried(trace: Trace, names: Mapping[str, str]) -> bytes:
             if names.get(there, there) != name:
                 renamed[name] = names[there]
     body: Json = {"event": "carried", "id": trace.id, "time": time.time(), "status": trace.status}
-    return json.dumps(body | ({"objects": renamed} if renamed else {}), separators=(",", ":")).encode()
+    more: Json = ({"objects": renamed} if renamed else {}) if trace.has_values else {"values": False}
+    return json.dumps(body | more, separators=(",", ":")).encode()
 
 
 def _buffers(line: Line) -> list[str]:

@@ -1,13 +1,15 @@
 """From the events of all journals to captures.
 
-What happened to one call may lie in several journals and in any order: a capture is put together by id. A capture whose fields are not what
-they should be is left out and reported, since a store may come from anywhere.
+What happened to one call may lie in several journals and in any order: a capture is put together by id. One that was imported both with its
+values and without is the one with values. A capture whose fields are not what they should be is left out and reported, since a store may
+come from anywhere.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import NamedTuple
 
 from ckpt._store.captures import WRONG, Carried, Run, Trace
@@ -43,8 +45,8 @@ def merge(journals: Iterable[list[Line]], report: Report) -> Known:
             report(Finding(line.path, line.offset, "the rest was written by a newer ckpt"))
             break
     sound = {}
-    for id, trace in merging.traces.items():
-        if trace.entered or trace.failed:
+    for id, trace in chain(merging.traces.items(), merging.bare.items()):
+        if id not in sound and (trace.entered or trace.failed):
             try:
                 trace.settle()
             except WRONG:
@@ -60,6 +62,8 @@ class _Merging:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.traces: dict[str, Trace] = {}
+        #: Those that hold no values. They make way only in a reader's eyes: nothing has to be deleted before the others are placed.
+        self.bare: dict[str, Trace] = {}
         self.shared: dict[str, Line] = {}
         self.cleared: set[str] = set()
         self.run = Run({})
@@ -70,11 +74,12 @@ class _Merging:
         """Take one event; False when this and what follows cannot be understood."""
         event, id = line.event, line.id
         if id is not None:
-            trace = self.traces.get(id)
+            traces = self.bare if _is_bare(line) else self.traces
+            trace = traces.get(id)
             if trace is None:
                 if not ID.fullmatch(id):  # it is told to people, in commands to paste
                     raise ValueError(id)
-                trace = self.traces[id] = Trace(id, self.run, self.shared)
+                trace = traces[id] = Trace(id, self.run, self.shared)
             if event == "entered":
                 trace.entered, trace.run = line, self.run
             elif event in ENDS:
@@ -108,6 +113,11 @@ class _Merging:
     def clear(self, line: Line) -> bool:
         self.cleared.update(line.body["ids"])
         return True
+
+
+def _is_bare(line: Line) -> bool:
+    """Return whether an event says that the capture holds no values; nearly all are told by their bytes, without being parsed."""
+    return b'"values":false' in line.piece and line.body.get("values") is False
 
 
 OTHERS: dict[str, Callable[[_Merging, Line], bool]] = {

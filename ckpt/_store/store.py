@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -89,14 +90,22 @@ class Store:
 
     def get(self, id: str) -> Stored:
         """Return the capture with this id; raise `NotFoundError` when there is none, `DamagedError` when it makes no sense."""
-        known = self._read()
-        trace = known.traces.get(id)
-        if trace is None or id in known.cleared:
-            raise NotFoundError(f"No capture has the id {id!r}.", hint="ckpt info")
-        try:
-            return Stored(trace, self.objects)
-        except WRONG as err:
-            raise DamagedError(f"The capture {id!r} makes no sense.", hint="ckpt info") from err
+        return self.getter()(id)
+
+    def getter(self) -> Callable[[str], Stored]:
+        """Return what gets captures as `get` does, of those that are there now: for whoever wants many."""
+        known, sizes = self._read(), self.objects.names()
+
+        def get(id: str) -> Stored:
+            trace = known.traces.get(id)
+            if trace is None or id in known.cleared:
+                raise NotFoundError(f"No capture has the id {id!r}.", hint="ckpt info")
+            try:
+                return Stored(trace, self.objects, sizes)
+            except WRONG as err:
+                raise DamagedError(f"The capture {id!r} makes no sense.", hint="ckpt info") from err
+
+        return get
 
     def find(self, text: str | None = None, *, newest_failure: bool = True) -> Header:
         """Return the capture that `text` means: a name, `module.name`, `name~2` (two before the newest), an id or a unique prefix of one.
@@ -134,6 +143,7 @@ class Store:
         """
         if not thorough and not is_due(self.path):
             return False
+        self._refuse_links()
         with maintaining(self.path) as alone:
             if alone:
                 self._look_after(time.time() - GRACE)
@@ -194,6 +204,7 @@ class Store:
             return self._merge(report, check)
 
     def _merge(self, report: Report | None, check: bool) -> Known:
+        self._refuse_links()
         scanned: dict[str, _Journal] | None = None
         for _ in range(TRIES):
             paths = self._paths()
@@ -214,6 +225,14 @@ class Store:
             for finding in findings:
                 report(finding)
         return known
+
+    def _refuse_links(self) -> None:
+        """Raise `StoreError` when a directory of the store is a link: nothing behind it is read or changed."""
+        for name in ("journals", "objects"):
+            path = os.path.join(self.path, name)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                if stat.S_ISLNK(os.lstat(path).st_mode):
+                    raise StoreError(f"The store {self.path!r} cannot be used: {path!r} is a link.", hint="ckpt --ckpt-dir PATH info")
 
     def _paths(self) -> list[str]:
         directory = os.path.join(self.path, "journals")

@@ -101,11 +101,14 @@ class Moment:
 
 
 class Stored:
-    """One capture of a store; `header` is what a list shows of it, `entry` and `failure` what was recorded then."""
+    """One capture of a store; `header` is what a list shows of it, `entry` and `failure` what was recorded then.
 
-    def __init__(self, trace: Trace, objects: Objects) -> None:
+    `sizes` are those of the objects that are there, for whoever has asked already.
+    """
+
+    def __init__(self, trace: Trace, objects: Objects, sizes: Mapping[str, int] | None = None) -> None:
         self._trace = trace
-        self.header: Header = trace.header(objects.names())
+        self.header: Header = trace.header(objects.names() if sizes is None else sizes)
         if trace.carried and trace.carried.renamed:
             objects = _Renamed(objects, trace.carried.renamed)
         self._objects = objects

@@ -24,13 +24,15 @@ _NOBODY = {"host": "", "boot": "", "user": ""}
 #: Of its record: neither command line nor working directory, paths, user, host or interpreter.
 _PROCESS = ("python", "implementation", "platform", "main", "packages", "commit", "files", "modules", "edited", "omitted", "limits")
 #: Of an event. `process` and `parts` are new.
-_EVENT = ("event", "id", "name", "module", "qualname", "keep", "time", "duration", "tags", "exception", "value", "view", "sources")
+_EVENT = ("event", "id", "name", "module", "qualname", "keep", "time", "duration", "tags", "exception", "value", "view", "sources", "handled")
 #: The home directory of anybody, as paths have it.
 _HOME = re.compile(r"/(?:home|Users)/[^/\\\s\"'<>:,;()]+|/root(?![\w.-])|[A-Za-z]:(?:\\+|/)Users(?:\\+|/)[^/\\\s\"'<>:,;()]+")
 #: Names of users and hosts that say nothing about anybody.
 _ANYBODY = frozenset({"root", "user", "runner", "localhost"})
 #: Names below so many characters are too often part of something else.
 _SHORTEST = 3
+#: Every text is searched for all of them: whoever wrote a record does not decide how long that takes.
+MOST_ROOTS = 1000
 #: What of a manifest is no text of the program's.
 _WORDS = frozenset({"kind", "source", "type"})
 
@@ -38,7 +40,10 @@ _compact = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Hide:
-    """Takes the names of a machine out of texts: paths become relative to the working directory, homes `~`, user and host a placeholder."""
+    """Takes the names of a machine out of texts: paths become relative to the working directory, homes `~`, user and host a placeholder.
+
+    Raises ValueError for more directories than a process has.
+    """
 
     def __init__(self, process: Json, opened: Json, home: str) -> None:
         self._roots = _either(_roots(process), r"(?:[\\/]+|(?![\w.-]))", r"(?<![\w.~-])")
@@ -90,9 +95,12 @@ def stripped_event(event: Json, hide: Hide, more: Json) -> bytes:
 
 def _roots(process: Json) -> list[str]:
     """Return the directories that the project's files are named from: the working directory, and those of the path outside of it."""
+    listed = process.get("path") or ()
+    if len(listed) > MOST_ROOTS:
+        raise ValueError(f"a path of {len(listed)} entries")
     here, *others = [
         os.path.normpath(entry) if isinstance(entry, str) and len(entry) > 1 and os.path.isabs(entry) else ""
-        for entry in (process.get("cwd"), *(process.get("path") or ()))
+        for entry in (process.get("cwd"), *listed)
     ]
     around = [entry for entry in others if not _is_library(entry) and not (here and entry.startswith(f"{here}{os.sep}"))]
     return [root for root in (here, *around) if root]

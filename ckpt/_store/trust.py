@@ -104,12 +104,18 @@ def _read(path: str) -> bytes | None:
         os.close(descriptor)
     if hasattr(os, "getuid"):
         if status.st_uid != os.getuid():
-            raise StoreError(f"The key {path!r} belongs to another user.", hint=f"rm {path}")
+            raise _refusal(path, "belongs to another user", "rm")
         if status.st_mode & 0o077:
-            raise StoreError(f"The key {path!r} can be read by others.", hint=f"chmod 600 {path}")
+            raise _refusal(path, "can be read by others", "chmod 600")
     if len(data) != SIZE:
-        raise StoreError(f"The key {path!r} is not a key of {SIZE} bytes.", hint=f"rm {path}")
+        raise _refusal(path, f"is not a key of {SIZE} bytes", "rm")
     return data
+
+
+def _refusal(path: str, why: str, mend: str) -> StoreError:
+    from shlex import quote  # a recorder has no use for it
+
+    return StoreError(f"The key {path!r} {why}.", hint=f"{mend} {quote(path)}")
 
 
 def _make(path: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import time
 
 from ckpt._store import trust
@@ -17,6 +18,9 @@ from ckpt._store.stored import Stored
 from ckpt.errors import StoreError, UntrustedError
 
 __all__ = ["accept", "check_trust", "fingerprint", "is_own"]
+
+#: No host or user has more characters; what a capture says of its maker may.
+LONGEST = 255
 
 
 def check_trust(stored: Stored) -> None:
@@ -29,14 +33,15 @@ def check_trust(stored: Stored) -> None:
     why = "is not signed with your key" if stored.objects.is_private() else "lies where others can write"
     raise UntrustedError(
         f"The capture {stored.header.id} of {stored.header.name!r} {why}; it says that it was made {made_by(stored)}.",
-        hint=f"ckpt trust {stored.header.id}",
+        hint=f"ckpt trust {stored.header.id}" if _path() else _once(stored),
     )
 
 
 def made_by(stored: Stored) -> str:
     """Return who made a capture, and when, as it says itself."""
-    user, entered = str(stored.opened.get("user") or "?"), time.gmtime(max(0, min(stored.header.time, 2**33)))
-    return f"on {stored.header.host or '?'!r} by {user!r} at {time.strftime('%Y-%m-%d %H:%M:%S UTC', entered)}"
+    host, user = (str(name or "?")[:LONGEST] for name in (stored.header.host, stored.opened.get("user")))
+    entered = time.gmtime(max(0, min(stored.header.time, 2**33)))
+    return f"on {host!r} by {user!r} at {time.strftime('%Y-%m-%d %H:%M:%S UTC', entered)}"
 
 
 def is_own(stored: Stored) -> bool:
@@ -58,7 +63,7 @@ def accept(stored: Stored) -> str:
     """Remember that this user trusts this capture as it is, and return its fingerprint. Raises `StoreError` where that cannot be kept."""
     found, path = fingerprint(stored), _path()
     if path is None:
-        raise StoreError("There is no home directory to remember it in.", hint=f"ckpt run {stored.header.id} --trust")
+        raise StoreError("There is no home directory to remember it in.", hint=_once(stored))
     if found not in _accepted():
         try:
             make_directories(os.path.dirname(path))
@@ -66,8 +71,13 @@ def accept(stored: Stored) -> str:
             with open(descriptor, "ab") as file:
                 file.write(f"{found}\n".encode())
         except OSError as err:
-            raise StoreError(f"{path!r} cannot be written: {err.strerror}.", hint=f"ckpt run {stored.header.id} --trust") from err
+            raise StoreError(f"{path!r} cannot be written: {err.strerror}.", hint=_once(stored)) from err
     return found
+
+
+def _once(stored: Stored) -> str:
+    """Return the command that opens a capture where nothing can be remembered."""
+    return f"ckpt {'debug' if stored.header.exception else 'run'} {stored.header.id} --trust"
 
 
 def _accepted() -> frozenset[str]:
@@ -81,7 +91,7 @@ def _accepted() -> frozenset[str]:
         return frozenset()
     with open(descriptor, "rb", buffering=0):
         if not is_private(os.fstat(descriptor)):
-            raise StoreError(f"Others can write {path!r}, the list of captures that you trust.", hint=f"rm {path}")
+            raise StoreError(f"Others can write {path!r}, the list of captures that you trust.", hint=f"rm {shlex.quote(str(path))}")
         return frozenset(read_at(descriptor, size, 0).decode("ascii", "replace").split())
 
 

@@ -121,7 +121,7 @@ def cache_directory() -> str:
             f"{path!r}, where snapshots are unpacked, cannot be made: {err.strerror or err}.", hint="export XDG_CACHE_HOME=DIRECTORY"
         ) from err
     if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022)):
-        raise CkptError(f"{path!r} is not for this user alone.", hint=f"chmod 700 {path}")
+        raise CkptError(f"{path!r} is not for this user alone.", hint=f"chmod 700 {shlex.quote(path)}")
     return path
 
 
