@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -265,6 +266,36 @@ def test_info_without_a_store_says_what_to_do(looker: Person, tmp_path: Path) ->
     assert done.out.startswith(f"{tmp_path}/.local/state/pyckpt  ({found}; 0 captures, 0 bytes)")
     assert "ckpt init" in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_is_not_there_costs_nothing(looker: Person, tmp_path: Path) -> None:
+    """Without a home directory captures lie in a temporary one, `info` says why, and they open as anybody's own do."""
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "job.py").write_text(JOB)
+    environ = {"HOME": "/no/such", "TMPDIR": str(tmp_path / "temporary")}
+    looker.python("-c", "from job import *\nattempt(quiet, 0)", cwd=tmp_path, **environ)
+    done = looker.ckpt("info", cwd=tmp_path, **environ)
+    place = tmp_path / "temporary" / f"pyckpt-{os.getuid()}" / "pyckpt"
+    assert done.out.startswith(f"{place}  (temporary: there is no home directory '/no/such'; 1 capture, ")
+    assert looker.ckpt("run", cwd=tmp_path, **environ).last.startswith("same failure: ")
+
+
+@pytest.mark.parametrize("by_option", [True, False])
+def test_a_store_that_is_named_is_the_one_that_init_makes(looker: Person, tmp_path: Path, by_option: bool) -> None:
+    """Where the store that was named is not there yet, the hint makes that one, not `.pyckpt` here."""
+    options, environ = (["--ckpt-dir", "a b"], {}) if by_option else ([], {"PYCKPT_DIR": "a b"})
+    done = looker.ckpt(*options, "info", cwd=tmp_path, **environ)
+    assert done.err == f"{tmp_path}/a b is not there yet; the first capture makes it, or: ckpt --ckpt-dir '{tmp_path}/a b' init\n"
+    command = shlex.split(done.err.partition("ckpt --")[2])
+    looker.ckpt(f"--{command[0]}", *command[1:], cwd=tmp_path, **environ)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a b"]
+
+
+@pytest.mark.parametrize("command", [["info"], ["run"], ["run", "--all"], ["show"]], ids=" ".join)
+def test_a_project_that_is_named_as_the_store_is_told(looker: Person, command: list[str]) -> None:
+    """Whoever names the directory around `.pyckpt` is told of the store in it."""
+    done = looker.ckpt("--ckpt-dir", str(looker.project), *command)
+    assert done.err.splitlines()[-1] == f"hint: ckpt --ckpt-dir {looker.project}/.pyckpt info"
 
 
 def test_info_of_an_empty_store_says_what_to_do(looker: Person, tmp_path: Path) -> None:
@@ -680,9 +711,9 @@ def test_debug_reruns_until_it_fails(looker: Person, spelling: list[str]) -> Non
 
 
 def test_a_rerun_that_returns(looker: Person) -> None:
-    """A rerun without failure opens nothing; exit code 0."""
+    """A rerun without failure opens nothing: it says what was returned, and what that means; exit code 0."""
     done = looker.ckpt("debug", "--rerun", "mean~1")
-    assert (done.code, done.out) == (0, "mean is done\n")
+    assert (done.code, done.out, done.last) == (0, "mean is done\n{'mean': 1.5}\n", "still passes: it returns as it did")
 
 
 @pytest.mark.smoke
@@ -694,6 +725,59 @@ def test_shell_has_the_variables(looker: Person) -> None:
     assert "rows, scale, total, row" in done.out
     inner = looker.ckpt("shell", "--frame", "1", typed="field * 7\n")
     assert "'xxxxxxx'" in inner.out
+
+
+def test_the_shell_with_arguments_has_the_function_too(person: Person) -> None:
+    """It is today's, and calling it records nothing; objects of a script's classes are those that it knows."""
+    text = """import ckpt
+
+class Row:
+    value = 0
+
+@ckpt.ckpt
+def total(rows):
+    assert all(isinstance(row, Row) for row in rows)
+    return len(rows) // 0
+
+@ckpt.ckpt
+def same(same):
+    return same // 0
+
+if __name__ == "__main__":
+    for function, value in ((same, 1), (total, [Row()])):
+        try:
+            function(value)
+        except ZeroDivisionError:
+            pass
+"""
+    (person.project / "script.py").write_text(text)
+    person.python("script.py")
+    (person.project / "script.py").write_text(text.replace("len(rows) // 0", "len(rows) + 6000"))
+    before = len(person.captures())
+    assert "6001" in person.ckpt("shell", "total", "--args", typed="total(rows)\n").out
+    assert "6002" in person.ckpt("shell", "same", "--args", typed="same + 6001\n").out
+    assert len(person.captures()) == before
+
+
+def test_the_shell_opens_on_the_arguments_of_a_function_that_is_gone(person: Person) -> None:
+    """Without a function of today's there are the arguments all the same."""
+    (person.project / "job.py").write_text("")
+    done = person.ckpt("shell", "mean~1", "--args", typed="len(rows) + 6000\nmean\n")
+    assert "6002" in done.out
+    assert "NameError: name 'mean' is not defined" in done.out
+
+
+def test_a_placeholder_that_is_touched_in_the_shell_ends_at_the_line_that_touched_it(person: Person) -> None:
+    """The traceback goes as far as what was typed, or called there, and shows nothing of ckpt's own; the shell goes on."""
+    text = "import threading, ckpt\n\ndef touch(lock):\n    return lock.locked()\n\n@ckpt.ckpt\ndef held(lock):\n    return 1 // 0\n"
+    (person.project / "locks.py").write_text(text)
+    person.call("import threading, locks; locks.held(threading.Lock())")
+    done = person.ckpt("shell", "held", typed="lock.locked()\nimport locks; locks.touch(lock)\n6000 + 7\n")
+    assert done.out.count("is only a placeholder") == 2
+    assert "return lock.locked()" in done.out
+    assert "placeholder.py" not in done.out
+    assert "_refuse" not in done.out
+    assert "6007" in done.out
 
 
 @pytest.mark.parametrize("spelling", [["shell", "--args"], ["run", "--shell", "--args"]])
@@ -766,6 +850,8 @@ def test_a_capture_without_failure_names_the_other_command(looker: Person, comma
         ["clear", "--older-than", "yesterday"],
         ["clear"],
         ["--ckpt-dir"],
+        ["run", "--timeout", "0"],
+        ["run", "--timeout", "nan"],
     ],
 )
 def test_wrong_usage_ends_with_2(looker: Person, arguments: list[str]) -> None:
@@ -796,6 +882,29 @@ def test_init_elsewhere(looker: Person, tmp_path: Path) -> None:
     done = looker.ckpt("--ckpt-dir", "file", "init", cwd=tmp_path)
     assert done.code == 1
     assert done.err.startswith("error: ")
+
+
+def test_init_where_a_file_is_named_as_the_store(looker: Person, tmp_path: Path) -> None:
+    """A file that `PYCKPT_DIR` names is no store, and the hint is what lets `init` make one."""
+    (tmp_path / "file").touch()
+    done = looker.ckpt("init", cwd=tmp_path, PYCKPT_DIR="file")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines() == [
+        f"error: '{tmp_path}/file', which PYCKPT_DIR names, is no directory, and so no store.",
+        "hint: unset PYCKPT_DIR, or have it name a directory",
+    ]
+
+
+def test_a_debugger_that_there_is_not_is_told_in_one_line(looker: Person) -> None:
+    """One line says what is wrong, and names those that there are."""
+    done = looker.ckpt("debug", "--debugger", "foo")
+    assert done.err.splitlines() == ["error: There is no debugger 'foo'.", "hint: one of ipdb, pdb, pudb, vscode"]
+
+
+def test_a_timeout_is_longer_than_nothing(looker: Person) -> None:
+    """A call that may take no time at all cannot be meant."""
+    done = looker.ckpt("run", "--timeout", "0")
+    assert done.err.splitlines() == ["error: --timeout is a number of seconds above 0, not 0."]
 
 
 def test_init_says_when_another_store_is_in_force(looker: Person, tmp_path: Path) -> None:
@@ -844,15 +953,19 @@ def test_clear_by_age(person: Person) -> None:
 
 
 def test_clear_leaves_what_is_running(person: Person) -> None:
-    """A call that has not ended yet is not deleted with the others."""
+    """A call that has not ended yet is not deleted with the others, nor by its name, and that is said."""
     command = [sys.executable, "-c", "from job import *\nslow(60)"]
     with subprocess.Popen(command, cwd=person.project, env=person.environment(), stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         child.stdout.readline()
         done = person.ckpt("clear", "--yes")
+        named = person.ckpt("clear", "slow")
+        old = person.ckpt("clear", "--older-than", "1d")
         left = person.captures()
         child.kill()
-    assert done.err == "3 captures deleted\n"
+    assert done.err == "3 captures deleted; 1 running capture stays\n"
+    assert named.err == "0 captures deleted; 1 running capture stays\n"
+    assert old.err == "0 captures deleted\n"
     assert [one["status"] for one in left] == ["running"]
 
 

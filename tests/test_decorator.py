@@ -403,6 +403,33 @@ def test_keywords_stay_those_of_the_partial(store: Store) -> None:
     assert {captured["name"] for captured in ckpt.captures()} == {"partial", "len"}
 
 
+def divide(a: int, b: int) -> float:
+    return a / b
+
+
+@pytest.mark.parametrize("options", [{}, {"active": False}])
+def test_a_partial_is_named_by_the_function_below(store: Store, options: dict[str, Any]) -> None:
+    """Its captures have the function's name and module, and are replayed with what the partial gives."""
+    binary = ckpt.ckpt(**options)(functools.partial(functools.partial(int), base=2))
+    with pytest.raises(ValueError, match="base 2"):
+        binary("102")
+
+    captured = ckpt.load("int")
+    assert (captured.header.name, captured.header.module) == ("int", "builtins")
+    assert captured.args == ("102",)
+    assert captured.replay().verdict == "same failure"
+
+
+def test_a_partial_of_a_projects_function_is_replayed_as_it_was(store: Store) -> None:
+    """What the partial gives is part of what was captured, not of what the function's name leads to."""
+    with pytest.raises(ZeroDivisionError):
+        ckpt.ckpt(functools.partial(divide, 1))(0)
+
+    captured = ckpt.load("divide")
+    assert captured.header.module == __name__
+    assert captured.replay().verdict == "same failure"
+
+
 def test_a_wrapper_costs_one_level_of_recursion_and_no_more(store: Store) -> None:
     """What the program can notice is one frame per call."""
 

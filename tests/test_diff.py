@@ -125,6 +125,37 @@ def test_two_captures_differ_in_code_and_arguments(shop: Project) -> None:
     assert shop.ckpt("diff", first, first).stderr == "no differences\n"
 
 
+def test_arguments_of_a_class_that_is_gone_are_compared_by_what_they_held(shop: Project) -> None:
+    """Fields, slots, items and the class itself: what was captured of them is there, whatever has become of the class."""
+    row = "class Row:\n    def __init__(self, n): self.n = n\n"
+    shop.write("kinds.py", f"{row}class Slot(Row):\n    __slots__ = ('n',)\nclass Rows(list): pass\nclass Table(dict): pass\n")
+    shop.write("work.py", "import ckpt\n@ckpt.ckpt\ndef work(*args): return 1\n")
+    program = "k.Row(n), k.Slot([n]), k.Rows([0, n]), k.Table(a=n), [k.Row(k.Row(n))], [k.Row, k.Slot][n - 1], 7"
+    shop.call(f"import kinds as k, work\nfor n in 1, 2, 2: work.work({program})")
+    shop.write("kinds.py", "")
+    assert shop.ckpt("diff", "work~2", "work~1").stdout.splitlines() == [
+        "*0.n: 1 -> 2",
+        "*1.n[0]: 1 -> 2",
+        "*2[1]: 1 -> 2",
+        "*3['a']: 1 -> 2",
+        "*4[0].n.n: 1 -> 2",
+        "*5: <class 'kinds.Row'> -> <class 'kinds.Slot'>",
+    ]
+    done = shop.ckpt("diff", "work~1", "work~0")
+    assert (done.stdout, done.stderr) == ("", "no differences\n")
+
+
+def test_arguments_that_the_call_may_have_changed_are_said(shop: Project) -> None:
+    """Where only the failure was recorded, what differs may have come to differ in the call."""
+    shop.write("late.py", "import ckpt\n@ckpt.ckpt(active=False)\ndef work(items, n):\n    items.append(n)\n    raise ValueError\n")
+    for n in (1, 2):
+        shop.call(f"import late; late.work([], {n})")
+    first, second = (shop.store.find(name).id for name in ("work~1", "work~0"))
+    why = "only the failure was recorded: what the call itself changed in items is changed already"
+    assert shop.ckpt("diff", first, second).stdout.splitlines() == ["items[0]: 1 -> 2", "n: 1 -> 2", f"{first}: {why}", f"{second}: {why}"]
+    assert shop.ckpt("diff", first, first).stderr == "no differences\n"
+
+
 def test_the_sources_that_are_kept_are_listed(shop: Project) -> None:
     """`ckpt sources` shows which files count as the project's, what was passed over and why, and the limits."""
     shop.write("pyproject.toml", '[tool.ckpt]\nsource_file_limit = "1kB"\nsource_exclude = ["aside.py"]\nsource_total_limit = 5000\n')
@@ -186,7 +217,13 @@ class Slotted:
         (Slotted(1), Slotted(2), ["v.a: 1 -> 2"]),
         (b"x" * 100, b"x" * 99 + b"y", ["v: another bytes, " + repr(b"x" * 100)[:80] + "..."]),
         (range(3), range(4), ["v: range(0, 3) -> range(0, 4)"]),
-        (Placeholder("lock", "<lock>", "why"), Placeholder("lock", "<lock>", "another reason"), []),
+        (Placeholder("lock", "<lock>", "why"), Placeholder("lock", "<lock>", "another reason"), ["v: cannot be compared: why"]),
+        (Placeholder("lock", "<lock>", "why"), Placeholder("lock", "<locked>", "why"), ["v: <lock> -> <locked>"]),
+        (
+            [1, *(Placeholder("lock", "<lock>", "why") for _ in range(3))],
+            [2, *(Placeholder("lock", "<lock>", "why") for _ in range(3))],
+            ["v[0]: 1 -> 2", "v[1]: cannot be compared: why (and 2 more in v)"],
+        ),
         (len, max, ["v: <built-in len> -> <built-in max>"]),
     ],
 )

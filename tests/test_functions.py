@@ -261,6 +261,17 @@ def test_a_module_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.Monk
             del sys.modules[name]
 
 
+def test_no_module_of_python_s_own_is_near_one_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a short name as for a long one, only what looks much like it is proposed, and nothing of the standard library."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "pkk.py").touch()
+    for name, hint in {"pk": "the nearest name is 'pkk'", "pd": "", "cmd2": "", "abstract": ""}.items():
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        with pytest.raises(CannotReplayError, match="There is no module") as caught:
+            find_callable(name, "f")
+        assert caught.value.hint == hint
+
+
 def test_a_function_of_the_script_is_found_in_its_module(module: ModuleType) -> None:
     """`__main__`, in its process or in a spawned child, is the module that stands for it; without one there is nothing to find."""
     for name in ("__main__", "__mp_main__"):

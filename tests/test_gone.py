@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.workplace import Project, last
 
 SHOP = """
@@ -23,6 +24,21 @@ class Till:
 
 if __name__ == "__main__":
     Till().price(Row(0))
+"""
+
+SLOTS = """
+from dataclasses import dataclass
+import ckpt
+
+@dataclass(slots=True)
+class Row:
+    id: int
+    amount: str
+
+@ckpt.ckpt
+def f(rows):
+    for r in rows:
+        float(r.amount)
 """
 
 
@@ -126,3 +142,26 @@ def test_values_that_are_damaged_are_no_arguments(shop: Project) -> None:
         done = shop.ckpt("run", *options)
         assert done.returncode == 1
         assert last(done).startswith("cannot replay: ")
+
+
+def test_a_class_whose_fields_have_changed_keeps_those_it_had(home: Path, tmp_path: Path) -> None:
+    """All are readable, the one that is gone too; what uses the object is told how to have the class as it was."""
+    project = Project(tmp_path / "project")
+    project.write("m.py", SLOTS)
+    project.write("go.py", "import m; m.f([m.Row(1, '2'), m.Row(2, 'x')])")
+    project.python("go.py")
+    project.write("m.py", SLOTS.replace("amount: str", "value: str"))
+    look = """
+import ckpt
+rows = ckpt.load("f").locals["rows"]
+print([(row.id, row.amount) for row in rows], type(rows[0]) is type(rows[1]))
+try: rows[0].value
+except ckpt.errors.PlaceholderError as error: print(error)
+"""
+    fields, told = project.python("-c", look, check=True).stdout.splitlines()
+    assert fields == "[(1, '2'), (2, 'x')] True"
+    assert told.startswith("This m.Row is only a placeholder, an object of a class that has changed (--code captured has it as it was): ")
+    notes = project.ckpt("run").stderr
+    assert "note: rows[0] is a placeholder: AttributeError" in notes
+    debug = ("debug", "--code", "captured")
+    assert "(Pdb) Row(id=2, amount='x')" in processes.ckpt(*debug, cwd=project.path, stdin="p r\nq\n", environ=project.environ).stdout

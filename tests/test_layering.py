@@ -14,24 +14,24 @@ PACKAGE = Path(__file__).resolve().parent.parent / "ckpt"
 #: The house from the ground up: what stands further down may import what stands above it, never the other way.
 ROOMS = """
 _version errors
-_model: record replaying layout redact tags interrupts tables texts units describe verbs placeholder config imported packages sources lazy
-_model: refusing exceptions sinks tensors referring secrets holding searching by_value reducing redacting thorough fitting answers guarding
-_model: loading codec
-_store: location trust files journal spill content objects archive captures quota
+_model: record replaying layout redact tags tasks interrupts tables texts units describe verbs placeholder config imported packages
+_model: sources lazy refusing exceptions sinks tensors referring secrets holding searching by_value reducing redacting thorough fitting
+_model: answers guarding loading codec
+_store: location trust files journal spill content objects archive captures finding quota
 _store: stored trusted merging packing capture_file retention pair rewrite writer upkeep store stripping exporting vetting importing
 _recording: options endings variables wording fence others walk tracebacks process ground given concealing
 _recording: function events recorder decorator
 _replaying: texts definitions scripts modules captured_code folder_code steps changes value_diff arguments gaps doubts descriptions
 _replaying: functions namespaces stand_ins scopes stubs frames tracebacks vscode interpreter session shell debuggers setting
-_replaying: values callee rehydrate verdicts handling tracing profiling calling last_words lifeline replay batches watching code_diff literals naming
-_replaying: regression opening
+_replaying: values callee rehydrate verdicts handling tracing profiling calling last_words lifeline watchdog replay batches watching
+_replaying: code_diff literals naming regression opening
 checkpoints: paths warning registry firing sessions staging copies memory spilling places remote formats tables pickled directory
 checkpoints: index indexing loading
 codebase: rules gitignore listing selection launching archive surroundings snapshot captured extraction names views version plain
 codebase: loading runs
 pipeline: stages graphs config codes values ours fingerprints reach results keys places claims turns work shelf delegating watching table
 pipeline: planning drawing running
-_cli: text tower others screen exits report stores listing shells completion options looking indexing keeping exporting
+_cli: text recursions tower others screen exits report stores listing shells completion options looking indexing keeping exporting
 _cli: pipelines sessions replaying batch watcher running comparing writing snapshots commands app
 __init__ __main__
 """

@@ -109,13 +109,14 @@ def test_the_state_directory_is_that_of_xdg(tmp_path: Path, monkeypatch: pytest.
 def test_without_a_home_the_temporary_directory_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without home it is a directory of this user under the temporary one; one that somebody has planted there is refused."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    found = locate(None, {}, None)
-    assert (os.path.dirname(found.path), found.found_by) == (str(tmp_path), "temporary")
+    found = locate(None, {"HOME": "/no/such"}, None)
+    own = Path(found.path).parent
+    assert (own.parent, found.found_by, found.reason) == (tmp_path, "temporary", "there is no home directory '/no/such'")
     create(found.path)
-    assert mode(Path(found.path)) == 0o700
-    assert locate(None, {}, None) == found
-    os.rename(found.path, tmp_path / "aside")
-    os.symlink(tmp_path / "aside", found.path)
+    assert (mode(own), mode(Path(found.path))) == (0o700, 0o700)
+    assert locate(None, {"HOME": "/no/such"}, None) == found
+    own.rename(tmp_path / "aside")
+    own.symlink_to(tmp_path / "aside")
     with pytest.raises(StoreError, match="link"):
         locate(None, {}, None)
 

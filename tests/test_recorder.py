@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import errno
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ import pytest
 import ckpt
 from ckpt._replaying.rehydrate import Capture
 from ckpt._store.store import Store
+from ckpt._store.writer import Journal
 from tests.processes import python
 from tests.recursion import near_the_end_of_the_stack
 
@@ -347,8 +349,32 @@ def test_capture_exception_takes_an_exception_and_a_name(store: Store) -> None:
 
 def test_capture_exception_outside_of_an_except_block_warns(store: Store) -> None:
     """There is nothing to capture, and the program goes on."""
-    with pytest.warns(ckpt.CkptWarning, match="no exception is being handled"):
+    with pytest.warns(ckpt.CkptWarning, match="no exception is being handled") as caught:
         assert ckpt.capture_exception() is None
+    assert caught[0].filename == __file__
+    assert caught[0].lineno == sys._getframe().f_lineno - 2
+
+
+def test_what_python_gives_a_module_is_described_as_it_is(store: Store) -> None:
+    """The frame of a module has `__builtins__`, which every process has of its own: it is not kept, and not called None."""
+    namespace = {"__name__": "job", "ckpt": ckpt}
+    exec("try:\n    1 // 0\nexcept ZeroDivisionError:\n    ckpt.capture_exception()\n", namespace)
+
+    (frame,) = opened(store).frames
+    described = {value.name: value for value in frame.record.locals}
+    assert frame.record.kind == "module"
+    assert (described["__builtins__"].type, described["__name__"].text) == ("dict", "'job'")
+
+
+def test_a_store_that_cannot_be_written_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warning that captures are off says which store it is that they cannot go to."""
+
+    def refused(journal: Journal) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Journal, "open", refused)  # a file system that is mounted so needs another machine
+    with pytest.warns(ckpt.CkptWarning, match=f"^Nothing is captured: OSError: Read-only file system: {store.path!r}$"):
+        assert ckpt.capture_exception(ValueError("x")) is None
 
 
 def test_a_captured_exception_keeps_cause_context_notes_and_members(store: Store) -> None:

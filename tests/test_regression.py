@@ -99,6 +99,7 @@ def test_a_written_test_fails_before_the_fix_and_passes_after(shop: Project) -> 
     call(shop, "shop.load('a,b')")
     done = shop.ckpt("test", "load", "-o", "tests/test_load.py")
     assert (done.returncode, done.stderr) == (0, "")
+    assert "only the failure" not in (shop.path / "tests" / "test_load.py").read_text()
     assert done.stdout == f"{shop.path / 'tests' / 'test_load.py'}\n"
     text = (shop.path / "tests" / "test_load.py").read_text()
     assert '    shop.load("a,b", None, sep=",")\n'.replace('"', "'") in text
@@ -192,6 +193,26 @@ def test_what_its_name_does_not_lead_to_is_called_through_the_capture(home: Path
     project.edit("job.py", "1 // a", "a")
     assert pytest_of(project, "tests").returncode == 0
     assert (project.path / "ran").read_text() == "x"
+    moved = Project(project.path.parent / "moved")
+    shutil.copytree(project.path, moved.path)
+    moved.edit("job.py", "a\nopen", "a + []\nopen")
+    assert pytest_of(moved, "tests/test_job.py").returncode == 1
+    assert pytest_of(project, "tests/test_job.py").returncode == 0
+    project.path.rename(project.path.with_name("gone"))
+    assert pytest_of(moved, "tests/test_work.py").returncode == 0
+    moved.edit("shop.py", "return a", "return a + []")
+    assert pytest_of(moved, "tests/test_work.py").returncode == 1
+
+
+def test_a_script_that_is_named_like_its_folder_is_the_one_that_is_called(home: Path, tmp_path: Path) -> None:
+    """Another file whose path has the same end is not taken for it."""
+    project = Project(tmp_path / "job")
+    text = "import ckpt\n@ckpt.ckpt\ndef job(a):\n    return 1 // a\nprint()\njob(0)\n"
+    project.write("job.py", text)
+    project.write("job/job.py", text.replace("1 // a", "a"))
+    project.python("job.py")
+    assert project.ckpt("test", "-o", "test_job.py").returncode == 0
+    assert pytest_of(project, "test_job.py").returncode == 1
 
 
 def test_what_cannot_become_a_test_is_said(shop: Project) -> None:
@@ -216,7 +237,18 @@ def test_a_placeholder_inside_an_argument_is_said(shop: Project) -> None:
     done = shop.ckpt("test", "-o", "tests/test_load.py")
     assert done.returncode == 0
     why = "TypeError: cannot pickle '_thread.lock' object"
-    assert done.stderr == f"note: rows[0]['lock'] is a placeholder: {why}; a test that needs it fails\n"
+    changed = "note: only the failure was recorded: what the call itself changed in rows is changed already"
+    assert done.stderr == f"{changed}\nnote: rows[0]['lock'] is a placeholder: {why}; a test that needs it fails\n"
+
+
+def test_that_the_arguments_may_be_changed_already_is_said(shop: Project) -> None:
+    """Where only the failure was recorded, the command says so, and the test that it writes."""
+    call(shop, "shop.load([], [1])")
+    done = shop.ckpt("test", "-o", "tests/test_load.py")
+    why = "only the failure was recorded: what the call itself changed in path, rows is changed already"
+    assert (done.returncode, done.stderr) == (0, f"note: {why}\n")
+    assert f"    # {why}\n    shop.load([], [1], sep=',')\n" in (shop.path / "tests" / "test_load.py").read_text()
+    assert pytest_of(shop, "tests").returncode == 1
 
 
 def test_a_file_that_holds_no_capture_is_said(tmp_path: Path) -> None:
@@ -330,3 +362,16 @@ def test_a_text_that_is_no_python_is_not_written() -> None:
     assert _checked("a = 1") == "a = 1"
     with pytest.raises(CannotReplayError, match="no Python"):
         _checked("import my-script")
+
+
+@pytest.mark.parametrize("place", ["/proc", "job.py/tests"])
+def test_where_nothing_can_be_written_the_target_is_named(home: Path, tmp_path: Path, place: str) -> None:
+    """The error names the file that was asked for, not one that ckpt would have made on the way."""
+    project = Project(tmp_path / "project")
+    project.write("job.py", "import ckpt\n\n@ckpt.ckpt\ndef total(rows):\n    return sum(rows)\n")
+    project.call("import job; job.total([object()])")
+    target = project.path / place / "test_total.py"
+    done = project.ckpt("test", "-o", str(target))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0].startswith(f"error: {str(target)!r} cannot be written: ")
+    assert ".tmp" not in done.stderr

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import traceback
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -273,8 +274,64 @@ def test_a_tall_tower_says_what_is_left_out() -> None:
     """Where frames were left out of the middle, their number stands."""
     raised = Raised(type="RecursionError", text="", traceback=[Entry(frame=0, line=1)] * 4, omitted=500, omitted_after=2)
     told = texts(tower(Manifest(exceptions=[raised], frames=[frame("f")]), no_source))
-    assert told[3:5] == ["  ... 500 frames are left out here ...", '  File "/p/job.py", line 1, in f']
+    assert told[3:5] == ["  ... 500 frames were not kept ...", '  File "/p/job.py", line 1, in f']
     assert told[-1] == "RecursionError"
+
+
+def test_the_frame_of_a_module_is_told_without_what_python_put_there() -> None:
+    """Of the frame of a module, names with two underscores are not told; nor, of any frame, what pytest's assertions leave."""
+    here = [Value(name="__name__", type="str", text="'__main__'"), Value(name="__builtins__", type="module", text="<module 'builtins'>")]
+    own = [Value(name="rows", type="int", text="1"), Value(name="__private", type="int", text="2")]
+    module = frame("<module>", *here, *own, kind="module")
+    function = frame("f", Value(name="__name__", type="int", text="3"), Value(name="@py_assert1", type="NoneType", text="None"))
+    raised = Raised(type="E", text="", traceback=[Entry(frame=0, line=1), Entry(frame=1, line=1)])
+    told = texts(tower(Manifest(exceptions=[raised], frames=[module, function]), no_source))
+    assert [line.strip() for line in told if line.startswith("      ")] == ["rows: int = 1", "__private: int = 2", "__name__: int = 3"]
+
+
+def recursion(depth: int, *names: str) -> Manifest:
+    """A failure `depth` levels deep in functions that call each other, each with its own level; `main` began it, and `last` raised."""
+    frames = [frame("main")]
+    frames += [frame(names[level % len(names)], Value(name="n", type="int", text=str(level))) for level in range(depth)]
+    frames += [frame("last")]
+    entries = [Entry(frame=number, line=1 + number % 3) for number in range(len(frames))]
+    return Manifest(exceptions=[Raised(type="RecursionError", text="", traceback=entries)], frames=frames)
+
+
+@pytest.mark.parametrize("names", [("f",), ("even", "odd"), ("visit", "generic_visit", "walk")])
+def test_a_recursion_is_told_from_both_ends(names: tuple[str, ...]) -> None:
+    """Of many frames of functions that recur, the first ten and the last ten are told, and what shows the others."""
+    told = texts(tower(recursion(1000, *names), no_source))
+    levels = [int(line.rpartition("=")[2]) for line in told if "n: int" in line]
+    assert levels == [*range(10), *range(990, 1000)]
+    assert [line for line in told if "..." in line] == ["  ... 980 frames of the recursion are left out here: --frames shows them ..."]
+    assert told[1].endswith("in main")
+    assert told[-2].endswith("in last")
+
+
+@pytest.mark.parametrize(("depth", "all_frames"), [(20, False), (1000, True)])
+def test_a_recursion_is_told_whole(depth: int, all_frames: bool) -> None:
+    """A short one, and one of which all frames are asked for."""
+    told = texts(tower(recursion(depth, "f"), no_source, all_frames=all_frames))
+    assert sum("n: int" in line for line in told) == depth
+    assert not any("..." in line for line in told)
+
+
+def test_many_different_functions_are_no_recursion() -> None:
+    """However deep it is, a stack of functions that do not recur is told whole."""
+    told = texts(tower(recursion(300, *(f"f{number}" for number in range(200))), no_source))
+    assert sum("n: int" in line for line in told) == 300
+
+
+def test_what_was_not_kept_of_a_recursion_is_told_too() -> None:
+    """Frames that were not kept are told as such where those are left out that were."""
+    manifest = recursion(100, "f")
+    manifest = replace(manifest, exceptions=[replace(manifest.exceptions[0], omitted=500, omitted_after=50)])
+    told = texts(tower(manifest, no_source))
+    assert [line for line in told if "..." in line] == [
+        "  ... 80 frames of the recursion are left out here: --frames shows them ...",
+        "  ... 500 frames were not kept ...",
+    ]
 
 
 def test_a_view_begins_in_the_middle() -> None:

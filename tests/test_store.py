@@ -328,13 +328,50 @@ def test_what_a_person_means(store: Store, calls: Calls) -> None:
     with pytest.raises(NotFoundError, match="'total'") as caught:
         store.find("totl")
     assert caught.value.hint == "ckpt info total"
+    with pytest.raises(NotFoundError, match=r"There is only 1 capture named 'total'\."):
+        store.find("total~7")
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [(typed, "Report.add") for typed in ("add", "ADD", "repot.add", "ad", "Report.ad")] + [("FMT", "fmt")],
+)
+def test_the_nearest_name_may_be_the_last_part_of_one(store: Store, calls: Calls, typed: str, nearest: str) -> None:
+    """Whoever types the name of a method, or other capitals, is told the whole name."""
+    for count, name in enumerate(("Report.add", "fmt", "Report.empty", "empty2")):
+        calls.call(number(count), name=name, time=float(count))
+    with pytest.raises(NotFoundError, match=f"the nearest name is {nearest!r}") as caught:
+        store.find(typed)
+    assert caught.value.hint == f"ckpt info {nearest}"
+
+
+def test_a_name_far_from_all_has_no_nearest(store: Store, calls: Calls) -> None:
+    """Where nothing is near, nothing is proposed."""
+    calls.call(number(0), name="Report.add")
+    with pytest.raises(NotFoundError, match=r"^No capture is named 'zz'\. There is 1 capture\."):
+        store.find("zz")
+
+
+def test_the_beginning_of_an_id_may_be_too_short(store: Store, calls: Calls) -> None:
+    """Whoever types fewer digits than an id needs is told so, when there is such an id."""
+    calls.call("abc1000000000001")
+    with pytest.raises(NotFoundError, match="the beginning of an id has 4 digits at least") as caught:
+        store.find("abc")
+    assert caught.value.hint == "ckpt info abc1"
+    with pytest.raises(NotFoundError, match="No capture is named 'abd'"):
+        store.find("abd")
 
 
 def test_a_name_wins_over_an_id(store: Store, calls: Calls) -> None:
-    """A function may be called like the beginning of an id; an ambiguous beginning is refused."""
+    """A function may be called like the beginning of an id; an ambiguous beginning is refused, with the ids that it may mean."""
     calls.call("abcd000000000001", time=1.0)
     calls.call("abcd000000000002", time=2.0)
-    with pytest.raises(NotFoundError, match="2 captures"):
+    with pytest.raises(NotFoundError, match="2 captures have an id that begins with 'abcd': abcd000000000002, abcd000000000001") as caught:
+        store.find("abcd")
+    assert caught.value.hint == "ckpt info abcd000000000002"
+    for count in range(3, 10):
+        calls.call(f"abcd00000000000{count}", time=float(count))
+    with pytest.raises(NotFoundError, match=r"^9 captures .*: (abcd\w+, ){4}abcd\w+ and 4 more\."):
         store.find("abcd")
     calls.call("ffff000000000003", name="abcd", time=3.0)
     assert store.find("abcd").id == "ffff000000000003"

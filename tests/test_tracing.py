@@ -222,6 +222,39 @@ async def work():
     ]
 
 
+def test_a_change_behind_what_is_shown_of_a_container_leaves_a_sign(shop: Project) -> None:
+    """Of a long container the first items and the length are told; other items behind them are said, other parts of an item are not."""
+    shop.write(
+        "long.py",
+        """import ckpt
+
+@ckpt.ckpt
+def work(rows, table, few, many):
+    rows[500] = -1
+    rows.append(None)
+    rows[50]["deep"] = 1
+    table[70] = 7
+    few[0] = float("1.5")
+    many[9000] = -1
+    many.pop()
+""",
+    )
+    shop.call("import long; long.work([{} for _ in range(600)], dict.fromkeys(range(99)), [float('1.5')], [0] * 10_002)")
+    told = shop.ckpt("run", "work", "--trace").stderr.splitlines()[5:-1]
+    shown = "[{}, {}, {}, {}, {}, {}, {}, {}, ...]"
+    keys = ", ".join(f"{number}: None" for number in range(8))
+    assert [line.strip() for line in told if ".py:" not in line or "deep" in line or "many" in line] == [
+        f"rows is changed behind {shown} (600)",
+        f"rows = {shown} (601)",
+        'long.py:7  rows[50]["deep"] = 1',
+        f"table is changed behind {{{keys}, ...}} (99)",
+        "long.py:10  many[9000] = -1",
+        "long.py:11  many.pop()",
+        f"many = [{'0, ' * 8}...] (10001)",
+        "-> None",
+    ]
+
+
 def test_a_profile_of_a_failure_is_shown_too(capsys: pytest.CaptureFixture[str]) -> None:
     """What the call raises goes on, after the table."""
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ckpt._store import trust
-from ckpt._store.trust import is_signed, key, key_path, sign
+from ckpt._store.location import locate, state_directory
+from ckpt._store.trust import is_signed, key, key_path, present_key, sign
 from ckpt.errors import StoreError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -108,10 +109,28 @@ def test_a_link_or_fifo_in_place_of_the_key_is_not_followed(home: Path, tmp_path
         key()
 
 
-def test_without_a_home_nothing_is_signed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where there is no home, or none that can be written to, there is no key."""
+def test_without_a_home_the_key_lies_where_the_captures_do(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where there is no home, the key is in this user's directory under the temporary one, beside the store and not in it."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path / "gone"))
-    assert key() is None
+    own = Path(key_path() or "").parent.parent
+    assert own == Path(locate(None, os.environ, "", state_directory).path).parent
+    assert key() is not None
+    assert key() == present_key()
+    assert own.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_that_another_planted_holds_no_key(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A link where this user's temporary directory would be is refused."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "gone"))
+    (tmp_path / f"pyckpt-{os.getuid()}").symlink_to(tmp_path)
+    with pytest.raises(StoreError, match="link"):
+        key()
+
+
+def test_where_no_key_can_be_made_nothing_is_signed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the state directory cannot be written to, there is no key."""
     monkeypatch.setenv("XDG_STATE_HOME", "/proc/none")
     assert key() is None
     assert sign(None, b"message") == ""

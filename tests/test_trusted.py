@@ -215,13 +215,21 @@ def test_several_are_accepted_at_once_or_none(project: Project, other: dict[str,
         assert last(project.ckpt("run", id, **other)).startswith("same failure")
 
 
-def test_without_a_home_the_hint_is_one_that_works(project: Project) -> None:
-    """Where nothing can be remembered, the command to paste opens the capture this once."""
-    homeless = {"HOME": str(project.path / "nowhere"), "XDG_STATE_HOME": ""}
-    for arguments in (["run"], ["trust", "total"]):
-        hint = project.ckpt(*arguments, **homeless).stderr.splitlines()[-1]
-        assert hint == f"hint: ckpt debug {project.store.find().id} --trust"
-    done = processes.ckpt(*hint.split()[2:], cwd=project.path, stdin="q\n", check=False, environ=project.environ | homeless)
+def test_without_a_home_what_is_accepted_lies_where_the_key_does(project: Project, tmp_path: Path) -> None:
+    """In this user's directory under the temporary one, and holds as long as that."""
+    homeless = {"HOME": str(project.path / "nowhere"), "XDG_STATE_HOME": "", "TMPDIR": str(tmp_path)}
+    hint = project.ckpt("run", **homeless).stderr.splitlines()[-1]
+    assert hint == f"hint: ckpt trust {project.store.find().id}"
+    assert project.ckpt(*hint.split()[2:], **homeless).returncode == 0
+    assert last(project.ckpt("run", **homeless)).startswith("same failure")
+
+
+def test_where_nothing_can_be_remembered_the_hint_is_one_that_works(project: Project) -> None:
+    """The command to paste opens the capture this once."""
+    nowhere = {"XDG_STATE_HOME": "/proc/none"}
+    hint = project.ckpt("trust", "total", **nowhere).stderr.splitlines()[-1]
+    assert hint == f"hint: ckpt debug {project.store.find().id} --trust"
+    done = processes.ckpt(*hint.split()[2:], cwd=project.path, stdin="q\n", check=False, environ=project.environ | nowhere)
     assert done.returncode == 0, done.stderr
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ckpt._cli import report, screen
+from ckpt._cli import report, screen, sessions
 from ckpt._cli.text import one_line, plural, span
 
 if TYPE_CHECKING:
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 COLUMNS = ("id", "name", "verdict", "took", "what differs")
 _STYLES = {"fixed": "green", "still passes": "green", "cannot replay": "yellow"}
+#: So many notes are said, and so many captures named in each.
+_MOST_NOTES, _MOST_IDS = 20, 5
 
 
 def run_all(store: Store, name: str | None, request: Request, jobs: int, *, as_json: bool) -> bool:
-    """Replay all captures that `name` means, oldest first, and show what that showed; return whether all of them returned."""
+    """Replay all captures that `name` means, oldest first, and show what that showed; return whether none of them fails."""
     from ckpt._cli.stores import fitting
     from ckpt._replaying.batches import replay_all
 
@@ -35,8 +37,26 @@ def run_all(store: Store, name: str | None, request: Request, jobs: int, *, as_j
         screen.write(report.as_json([report.replayed_data(h, r, r.text) for h, r in zip(headers, shown, strict=True)]))
     else:
         _tell_rows([_row(header, replay) for header, replay in zip(headers, shown, strict=True)])
+    sessions.say_all(_notes(headers, shown))
     screen.say(_summary(shown))
-    return all(replay.has_returned for replay in shown)
+    return all(replay.exit_code() == 0 for replay in shown)
+
+
+def _notes(headers: Sequence[Header], shown: Sequence[Replay]) -> list[str]:
+    """Return why replays may differ from the first runs: each reason once, with the captures that it is about."""
+    about: dict[str, list[str]] = {}
+    for header, replay in zip(headers, shown, strict=True):
+        for note in replay.notes:
+            about.setdefault(note, []).append(header.id[: report.ID_LENGTH])
+    told = [f"{note} ({_counted(ids, len(shown))})" for note, ids in about.items()]
+    return told if len(told) <= _MOST_NOTES else [*told[:_MOST_NOTES], f"{len(told) - _MOST_NOTES} more notes: --json has them all"]
+
+
+def _counted(ids: list[str], count: int) -> str:
+    """Return which of so many replays are meant, in a few words."""
+    if len(ids) == count > 1:
+        return f"all {count}"
+    return ", ".join(ids) if len(ids) <= _MOST_IDS else f"{', '.join(ids[:_MOST_IDS])} and {len(ids) - _MOST_IDS} more"
 
 
 def _row(header: Header, replay: Replay) -> list[str]:

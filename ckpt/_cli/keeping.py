@@ -52,15 +52,18 @@ def clear(name: Name = None, yes: Yes = False, keep: Keep = None, older_than: Ol
     from ckpt._cli.text import parse_age, plural
 
     store = opened()
-    chosen = _ended(matching(store, name), name)
+    fitting = matching(store, name)
     if older_than is not None:
         limit = time.time() - parse_age(older_than)
-        chosen = [header for header in chosen if header.time < limit]
+        fitting = [header for header in fitting if header.time < limit]
+    chosen = _ended(fitting, name)
+    running = len(fitting) - len(chosen)
     if keep is not None:
         chosen = _beyond(chosen, keep)
     if name is None and keep is None and older_than is None and chosen and not yes:
         _ask(f"Delete all {plural(len(chosen), 'capture')} in {store.path}?")
-    say(f"{plural(store.clear([header.id for header in chosen]), 'capture')} deleted")
+    stays = f"; {plural(running, 'running capture')} {'stays' if running == 1 else 'stay'}" if running else ""
+    say(f"{plural(store.clear([header.id for header in chosen]), 'capture')} deleted{stays}")
 
 
 def trust(names: Trusted) -> None:

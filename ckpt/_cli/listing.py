@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ckpt._cli import report, screen
 from ckpt._cli.stores import bytes_used, located, matching, opened
-from ckpt._store.location import set_ckpt_dir
+from ckpt._store.location import DIRECTORY, set_ckpt_dir, store_inside
 
 if TYPE_CHECKING:
     from ckpt._model.record import Header
+    from ckpt._store.location import Location
     from ckpt._store.store import Store
 
 
@@ -43,7 +45,7 @@ class Listing(NamedTuple):
         if chosen:
             _tell_rows(report.rows(chosen, time.time()))
         elif not total:
-            screen.say(report.nothing_yet(location, os.path.isdir(location.path)))
+            _tell_nothing(location)
         if self.newest is None and len(chosen) < total:
             screen.say(f"the newest {len(chosen)}; ckpt info -n {total} lists all")
 
@@ -77,6 +79,15 @@ def plain_listing(arguments: Sequence[str]) -> Listing | None:
         else:
             return None
     return listing
+
+
+def _tell_nothing(location: Location) -> None:
+    inside = store_inside(location.path)
+    if inside is None:
+        screen.say(report.nothing_yet(location, os.path.isdir(location.path)))
+    else:
+        screen.say(f"no captures in this directory itself, but it has a store, {DIRECTORY}, in it")
+        screen.advise(f"ckpt --ckpt-dir {shlex.quote(inside)} info")
 
 
 def _tell_rows(cells: list[list[str]]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Newest = Annotated[int | None, typer.Option("-n", metavar="N", min=0, help="The newest N; 100 without it, and all with --json.")]
 Threads = Annotated[bool, typer.Option("--threads", help="The other threads and tasks at the failure, with their stacks.")]
+AllFrames = Annotated[bool, typer.Option("--frames", help="Every frame of a long recursion, not only both ends.")]
 
 
 def info(name: Name = None, newest: Newest = None, as_json: AsJson = False) -> None:
@@ -28,7 +29,7 @@ def info(name: Name = None, newest: Newest = None, as_json: AsJson = False) -> N
     Listing(name, newest, as_json).tell()
 
 
-def show(name: Name = None, threads: Threads = False, as_json: AsJson = False) -> None:
+def show(name: Name = None, frames: AllFrames = False, threads: Threads = False, as_json: AsJson = False) -> None:
     """Show one capture with all its variables.
 
     The traceback with the variables of each frame, or the arguments of a call that did not fail. Without NAME: the newest failure, or the
@@ -47,7 +48,8 @@ def show(name: Name = None, threads: Threads = False, as_json: AsJson = False) -
     elif threads:
         screen.show_lines(report.beside(stored.header, failure, _source_lines(stored)))
     else:
-        screen.show_lines(report.page(stored.header, entry, failure, _source_lines(stored), stored.view or (0, 0)))
+        view = stored.view or (0, 0)
+        screen.show_lines(report.page(stored.header, entry, failure, _source_lines(stored), view, all_frames=frames))
 
 
 def _say_whose(stored: Stored) -> None:

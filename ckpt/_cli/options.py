@@ -27,6 +27,12 @@ class Code(StrEnum):
     captured = "captured"
 
 
+def _debugger(given: str) -> Debugger:
+    if given not in set(Debugger):
+        raise UsageError(f"There is no debugger {given!r}.", hint=f"one of {', '.join(Debugger)}")
+    return Debugger(given)
+
+
 def _code(given: str) -> str:
     """Return what a capture's code may be: one of the words, or the folder of a snapshot, unpacked when it is a zip file."""
     import os
@@ -52,7 +58,16 @@ Name = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Open it even if somebody else made it: that runs what they put there.")]
 Here = Annotated[bool, typer.Option("--here", help="Run in this directory, not in the captured one.")]
-UseDebugger = Annotated[Debugger | None, typer.Option("--debugger", help="Which debugger; without it, the best that can be used.")]
+UseDebugger = Annotated[
+    Debugger | None,
+    typer.Option(
+        "--debugger",
+        metavar=f"<{'|'.join(Debugger)}>",
+        parser=_debugger,
+        autocompletion=lambda: list(Debugger),
+        help="Which debugger; without it, the best that can be used.",
+    ),
+]
 AtFrame = Annotated[int | None, typer.Option("--frame", metavar="N", help="Frame number; 0 is the captured function.")]
 UseCode = Annotated[
     str,

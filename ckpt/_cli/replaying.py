@@ -11,7 +11,7 @@ from ckpt._cli.options import AtFrame, Code, Here, LookCode, Name, Trust, UseDeb
 
 Start = Annotated[bool, typer.Option("--start", help="Call the function again, and stop at its first line.")]
 Rerun = Annotated[bool, typer.Option("--rerun", help="Call the function again, and stop where it fails.")]
-Args = Annotated[bool, typer.Option("--args", help="The arguments, under the names of their parameters.")]
+Args = Annotated[bool, typer.Option("--args", help="The arguments, under the names of their parameters, and the function.")]
 Locals = Annotated[bool, typer.Option("--locals", help="The variables of a frame at the failure; the default.")]
 
 

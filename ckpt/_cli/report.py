@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +34,12 @@ _HOW = {
     "PYCKPT_DIR": "given by PYCKPT_DIR",
     "search": "found by search",
     "XDG": "found by XDG: there is no .pyckpt from here upwards",
-    "temporary": "temporary: no home, no working directory",
 }
 
 
 def store_line(location: Location, count: int, used: int) -> str:
     """Return where the store is, how it was found, and what is in it, in one line."""
-    how = _HOW.get(location.found_by, location.found_by)
+    how = f"temporary: {location.reason}" if location.reason else _HOW.get(location.found_by, location.found_by)
     return one_line(f"{location.path}  ({how}; {plural(count, 'capture')}, {size(used)})")
 
 
@@ -108,14 +108,29 @@ def nothing_yet(location: Location, is_there: bool) -> str:
     """Return what to do about a store without captures."""
     if is_there:
         return "no captures yet: put @ckpt.ckpt on a function and call it"
-    return f"{one_line(location.path)} is not there yet; the first capture makes it, or: ckpt init"
+    missing = f"{one_line(location.path)} is not there yet; the first capture makes it"
+    if location.found_by in {"option", "PYCKPT_DIR"}:
+        return f"{missing}, or: ckpt --ckpt-dir {one_line(shlex.quote(location.path))} init"
+    return f"{missing}; for one in this directory: ckpt init"
 
 
-def page(header: Header, entry: Manifest | None, failure: Manifest | None, source_line: SourceLine, view: tuple[int, int]) -> list[Line]:
-    """Return one capture in full: what it is, its failure with all variables, or the arguments of a call that did not fail."""
+def page(  # noqa: PLR0913 - a capture's parts, and how they are shown
+    header: Header,
+    entry: Manifest | None,
+    failure: Manifest | None,
+    source_line: SourceLine,
+    view: tuple[int, int],
+    *,
+    all_frames: bool = False,
+) -> list[Line]:
+    """Return one capture: what it is, its failure with all variables, or the arguments of a call that did not fail.
+
+    Of a long recursion only both ends are there, unless `all_frames`.
+    """
     head = _head(header)
     if failure is not None:
-        told = tower(failure, source_line, view) or [("bold red", one_line(header.exception or "The failure holds no exception."))]
+        told = tower(failure, source_line, view, all_frames=all_frames)
+        told = told or [("bold red", one_line(header.exception or "The failure holds no exception."))]
         return [*head, *mention(failure.others), ("", ""), *told]
     arguments = entry.arguments if entry is not None else []
     shown = [("", "Called with:"), *variables(arguments, "  ")] if arguments else [("", "Called without arguments.")]

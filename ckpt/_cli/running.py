@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -32,7 +33,7 @@ ShellLocals = Annotated[bool, typer.Option("--locals", help="With --shell: the v
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="ARG=VALUE", help="Another value: a Python literal, or @env:VARIABLE for a text.")
 ]
-Timeout = Annotated[float | None, typer.Option("--timeout", metavar="S", min=0, help="End the call after S seconds.")]
+Timeout = Annotated[float | None, typer.Option("--timeout", metavar="S", help="End the call after S seconds.")]
 Everything = Annotated[bool, typer.Option("--all", help="All captures that info lists, or those of NAME; as does a NAME with * in it.")]
 Jobs = Annotated[int | None, typer.Option("-j", "--jobs", metavar="N", min=1, help="With --all: so many at a time.")]
 Bisect = Annotated[bool, typer.Option("--bisect", help="For git bisect run: exit with 125 where the replay says nothing.")]
@@ -123,6 +124,8 @@ def _request(store: Store, code: str, changes: list[str] | None, timeout: float 
     from ckpt._replaying.changes import parse_changes
 
     parse_changes(changes or ())
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise UsageError(f"--timeout is a number of seconds above 0, not {timeout:g}.")
     return Request(store=store.path, id="", code=str(code), changes=tuple(changes or ()), timeout=timeout, here=here)
 
 

@@ -12,7 +12,7 @@ import typer
 from ckpt._cli import report, screen
 from ckpt._cli.options import Debugger
 from ckpt._cli.text import one_line
-from ckpt.errors import CkptError, UsageError
+from ckpt.errors import CannotReplayError, CkptError, UsageError
 
 if TYPE_CHECKING:
     from ckpt._replaying.rehydrate import Capture
@@ -56,32 +56,38 @@ def post_mortem(capture: Capture, debugger: Debugger | None, frame: int | None, 
 
 
 def call_under_debugger(capture: Capture, debugger: Debugger | None, *, at_start: bool, here: bool) -> None:
-    """Call the function again under the debugger; leave with exit code 1 when it raised."""
+    """Call the function again under the debugger. What it returned is printed, and the verdict; when it raised, exit code 1."""
     from ckpt._replaying import debuggers
+    from ckpt._replaying.calling import returned
+    from ckpt._replaying.handling import Handled
 
     with capture.surroundings(here=here), capture.sources_in_use():
         target = capture.target()
         say_all(capture.replay_notes)
         stop: Literal["start", "failure"] = "start" if at_start else "failure"
-        raised = _raised_by(lambda: debuggers.run_call(target, debugger=debugger, stop=stop, code=capture.code))
-    if raised is not None:
-        screen.say(report.raised_line(raised))
-        raise typer.Exit(1)
+        handled = Handled(capture)
+        with handled.watched():
+            value = _returned_by(lambda: debuggers.run_call(target, debugger=debugger, stop=stop, code=capture.code))
+        outcome = handled.judged(returned(capture, value))
+        screen.write_lines(report.shielded(lambda: repr(value)))
+    screen.say(report.verdict(outcome))
+    raise typer.Exit(outcome.exit_code())
 
 
-def _raised_by(call: Callable[[], object]) -> BaseException | None:
-    """Return what the user's function raised under the debugger, where the person has already seen it; None when it returned."""
+def _returned_by(call: Callable[[], Any]) -> Any:
+    """Return what the user's function returned under the debugger. What it raised the person has seen: it is named, and that is all."""
     from ckpt._replaying.debuggers import QuitError
 
     try:
-        call()
+        return call()
     except QuitError:
         screen.say("the debugger was left before the call had ended")
+        raise typer.Exit from None
     except CkptError:
         raise
     except (Exception, SystemExit) as err:  # anything: it is the user's
-        return err
-    return None
+        screen.say(report.raised_line(err))
+        raise typer.Exit(1) from err
 
 
 def shell_with_locals(capture: Capture, number: int) -> None:
@@ -97,9 +103,9 @@ def shell_with_locals(capture: Capture, number: int) -> None:
 
 
 def shell_with_arguments(capture: Capture, *, here: bool) -> None:
-    """Open the shell on the captured arguments."""
+    """Open the shell on the captured arguments, with the function where it is there today."""
     with capture.surroundings(here=here), capture.sources_in_use():
-        _shell(capture, f"The arguments of {capture.header.name}", _named_arguments(capture), {}, None)
+        _shell(capture, f"The arguments of {capture.header.name}", _with_function(capture), {}, None)
 
 
 def shell_after(capture: Capture, outcome: Replay, *, here: bool) -> None:
@@ -110,7 +116,7 @@ def shell_after(capture: Capture, outcome: Replay, *, here: bool) -> None:
             held, around = dict(entry.tb_frame.f_locals), entry.tb_frame.f_globals
             _shell(capture, f"The replay of {capture.header.name}, at its failure", held, around, outcome.exception)
         elif outcome.has_returned:
-            given = {**_named_arguments(capture), "result": outcome.value}
+            given = {**_named_arguments(capture, capture.args, capture.kwargs), "result": outcome.value}
             _shell(capture, f"The replay of {capture.header.name}, after it returned", given, {}, None)
 
 
@@ -124,18 +130,28 @@ def _shell(capture: Capture, title: str, names: dict[str, Any], around: dict[str
     debuggers.shell(names, banner=one_line(f"{title}: {listed}"), module=module, exception=exception)
 
 
-def _named_arguments(capture: Capture) -> dict[str, Any]:
+def _with_function(capture: Capture) -> dict[str, Any]:
+    """Return the arguments under the names of their parameters, and the function under its own, where no argument has that."""
+    try:
+        function, args, kwargs = capture.todays()
+    except CannotReplayError:
+        return _named_arguments(capture, capture.args, capture.kwargs)
+    name = capture.header.qualname.rpartition(".")[2]
+    return ({name: function} if name.isidentifier() else {}) | _named_arguments(capture, args, kwargs)
+
+
+def _named_arguments(capture: Capture, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments under the names of their parameters, changed as is wanted; those of a `*args` together under `args`."""
     from ckpt._replaying.arguments import described
     from ckpt._replaying.changes import with_changes
 
     named: dict[str, Any] = {}
-    for value, record in zip_longest(capture.args, described(capture.stored)[: len(capture.args)]):
+    for value, record in zip_longest(args, described(capture.stored)[: len(args)]):
         if record is None or not record.name.isidentifier():
             named["args"] = (*named.get("args", ()), value)
         else:
             named[record.name] = value
-    return with_changes(named | capture.kwargs, capture.changes)
+    return with_changes(named | kwargs, capture.changes)
 
 
 def first_entry(capture: Capture, outcome: Replay) -> TracebackType | None:
@@ -166,7 +182,9 @@ def say_notes(capture: Capture) -> None:
 
 
 def say_before(outcome: Replay) -> None:
-    """Say what comes before a verdict: why the replay may differ, and what to do when the call could not be made."""
+    """Say what comes before a verdict: where the call hung or crashed, why it may differ, and what to do when it could not be made."""
+    for line in outcome.stack:
+        screen.say(one_line(line))
     say_all(outcome.notes)
     if outcome.hint:
         screen.advise(outcome.hint)

@@ -23,8 +23,15 @@ def located() -> Location:
     for warning in location.warnings:
         complain(warning, label="warning")
     if os.path.lexists(location.path) and not os.path.isdir(location.path):
-        raise StoreError(f"{location.path!r} is no directory, and so no store.", hint="ckpt --ckpt-dir PATH info")
+        raise _no_directory(location)
     return location
+
+
+def _no_directory(location: Location) -> StoreError:
+    if location.found_by == "PYCKPT_DIR":
+        what = f"{location.path!r}, which PYCKPT_DIR names, is no directory, and so no store."
+        return StoreError(what, hint="unset PYCKPT_DIR, or have it name a directory")
+    return StoreError(f"{location.path!r} is no directory, and so no store.", hint="ckpt --ckpt-dir PATH info")
 
 
 def opened() -> Store:
@@ -50,8 +57,9 @@ def fitting(store: Store, name: str | None) -> list[Header]:
     is_pattern = name is not None and batches.is_pattern(name)
     found = batches.matching(store.headers(), name or "") if is_pattern else matching(store, name)
     if not found:
-        what = f"No capture's name fits {name!r}." if name else f"There are no captures in {store.path!r}."
-        raise NotFoundError(what, hint="ckpt info")
+        if not name:
+            return [store.find()]  # it says why there is none
+        raise NotFoundError(f"No capture's name fits {name!r}.", hint="ckpt info")
     return found
 
 

@@ -5,8 +5,10 @@ Every line is a pair of style and text, safe to print. The words of the frame li
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ckpt._cli.recursions import left_out
 from ckpt._cli.text import lines, one_line, plural
 from ckpt._model.record import Entry, Frame, Manifest, Raised, Value
 
@@ -21,14 +23,17 @@ _CONTEXT = "During handling of the above exception, another exception occurred:"
 #: Groups within groups that are told, as Python does; what lies deeper is only counted.
 _DEPTH = 10
 _RULE = "-" * 16
+#: Names that pytest's assertions leave in a frame (`@py_assert1`); and those that Python gives a module or a class.
+_PYTESTS, _GIVEN = re.compile("@.*"), re.compile(r"@.*|__\w+__")
 
 
-def tower(manifest: Manifest, source_line: SourceLine, view: tuple[int, int] = (0, 0)) -> list[Line]:
+def tower(manifest: Manifest, source_line: SourceLine, view: tuple[int, int] = (0, 0), *, all_frames: bool = False) -> list[Line]:
     """Return the traceback of the manifest's exception number `view[0]` from its entry `view[1]` on, causes and contexts before it.
 
-    The callers of the captured function stand before all that, where their variables were kept.
+    The callers of the captured function stand before all that, where their variables were kept. Of a long recursion only both ends are
+    there, unless `all_frames`.
     """
-    made = _Tower(manifest, source_line)
+    made = _Tower(manifest, source_line, all_frames=all_frames)
     return [*(made.callers() if view == (0, 0) else ()), *made.chain(view[0], view[1])]
 
 
@@ -54,8 +59,9 @@ def measure(length: int | None, shape: Sequence[int] | None) -> str:
 class _Tower:
     """The lines of one manifest's exceptions; each is told once."""
 
-    def __init__(self, manifest: Manifest, source_line: SourceLine) -> None:
+    def __init__(self, manifest: Manifest, source_line: SourceLine, *, all_frames: bool) -> None:
         self.manifest = manifest
+        self.all_frames = all_frames
         self.source_line = source_line
         self.told: set[int] = set()
 
@@ -78,8 +84,7 @@ class _Tower:
         frames = self.manifest.frames
         if any(frames[entry.frame].locals for entry in self.manifest.callers if 0 <= entry.frame < len(frames)):
             yield "", "Called from:"
-            for entry in self.manifest.callers:
-                yield from self._entry(entry)
+            yield from self._entries(self.manifest.callers)
             yield "", ""
 
     def _is_new(self, number: int) -> bool:
@@ -99,11 +104,27 @@ class _Tower:
         entries = raised.traceback[first:]
         if entries:
             yield "", head
-        for index, entry in enumerate(entries, start=first + 1):
-            yield from self._entry(entry)
-            if raised.omitted and index == raised.omitted_after:
-                yield "yellow", f"  ... {raised.omitted} frames are left out here ..."
+        yield from self._entries(entries, raised.omitted, raised.omitted_after - first)
         yield from _message(raised)
+
+    def _entries(self, entries: Sequence[Entry], omitted: int = 0, omitted_after: int = 0) -> Iterator[Line]:
+        """Yield the frames of a stack, and where some are not shown, or `omitted` ones were not kept, how many."""
+        passed = [] if self.all_frames else [*left_out([self._function(entry) for entry in entries])]
+        for index, entry in enumerate(entries):
+            if omitted and index == omitted_after:
+                yield "yellow", f"  ... {omitted} frames were not kept ..."
+            here = next((stretch for stretch in passed if index in stretch), None)
+            if here is None:
+                yield from self._entry(entry)
+            elif index == here.start:
+                yield "yellow", f"  ... {len(here)} frames of the recursion are left out here: --frames shows them ..."
+
+    def _function(self, entry: Entry) -> tuple[str, int, str] | None:
+        """Return what tells a frame's function from others; None for a frame that is not there."""
+        if not 0 <= entry.frame < len(self.manifest.frames):
+            return None
+        frame = self.manifest.frames[entry.frame]
+        return frame.file, frame.first_line, frame.name
 
     def _entry(self, entry: Entry) -> Iterator[Line]:
         if not 0 <= entry.frame < len(self.manifest.frames):
@@ -116,7 +137,7 @@ class _Tower:
             yield "", one_line(f"    {text}")
             if marks := _carets(source, entry):
                 yield "", f"    {marks}"
-        yield from variables(frame.locals, "      ")
+        yield from variables(_telling(frame), "      ")
 
     def _members(self, raised: Raised, depth: int) -> Iterator[Line]:
         """Yield the members of a group in Python's frame of dashes, which the last of them closes when it is a group itself."""
@@ -132,6 +153,12 @@ class _Tower:
 
     def _is_group(self, number: int) -> bool:
         return 0 <= number < len(self.manifest.exceptions) and bool(self.manifest.exceptions[number].members)
+
+
+def _telling(frame: Frame) -> list[Value]:
+    """Return the variables of a frame that the program gave it."""
+    hidden = _PYTESTS if frame.kind == "function" else _GIVEN
+    return [value for value in frame.locals if not hidden.fullmatch(value.name)]
 
 
 def _margin(depth: int) -> str:

@@ -16,7 +16,7 @@ from ckpt._model import by_value
 from ckpt._model.describe import type_name
 from ckpt._model.exceptions import build_exception, give_state, gone_exception
 from ckpt._model.interrupts import let_pass
-from ckpt._model.layout import definition_of
+from ckpt._model.layout import definition_of, module_of, name_of
 from ckpt._model.lazy import imported_when_used
 from ckpt._model.placeholder import Gone, GoneClass, Placeholder, gone_class, seal
 from ckpt._model.tensors import build_storage, build_tensor
@@ -51,6 +51,8 @@ class Answers:
         #: The ids of by-value classes that are made, but not yet filled.
         self._new_classes: dict[int, str] = {}
         self._gone: list[GoneClass] = []
+        #: The classes that stand for those whose objects do not take their state, by what they are and why.
+        self._unfit: dict[tuple[str, ...], GoneClass] = {}
         #: Containers by the number under which the stream mentions them.
         self._numbered: dict[int, Any] = {}
 
@@ -62,6 +64,19 @@ class Answers:
         self._gone.append(kind)
         self._surroundings.has_gaps = True
         return kind
+
+    def with_state(self, kind: type, state: Any, error: BaseException) -> Gone:
+        """Return what stands for an object that does not take its state: it has the fields, as one of a class that is gone does."""
+        what = "an object that refuses its state"
+        if definition_of(kind, "__setstate__") is None:
+            what = "an object of a class that has changed (--code captured has it as it was)"
+        told = (module_of(kind), name_of(kind), _told(error), what)
+        if told not in self._unfit:
+            self._unfit[told] = gone_class(*told)
+            self._gone.append(self._unfit[told])
+        made: Gone = self._unfit[told]()
+        made.__setstate__(state)
+        return made
 
     def finish(self) -> None:
         """From now on, what stands for something that is gone refuses to be called."""

@@ -42,12 +42,20 @@ class GuardedUnpickler(FindsClass, _Base):  # type: ignore[misc]
         self.append(self._new(self.stack.pop(), args, kwargs))
 
     def load_build(self) -> None:
-        """Give an object its state; one whose class does not say how is not asked, lest its `__getattr__` answers."""
-        if definition_of(type(self.stack[-2]), "__setstate__") is None:
-            state = self.stack.pop()
-            set_state(self.stack[-1], state)
-        else:
-            super().load_build()
+        """Give an object its state; one whose class does not say how is not asked, lest its `__getattr__` answers.
+
+        When the object refuses, one that has the fields takes its place.
+        """
+        obj, state = self.stack[-2:]
+        try:
+            if definition_of(type(obj), "__setstate__") is None:
+                set_state(obj, self.stack.pop())
+            else:
+                super().load_build()
+        except BaseException as error:
+            let_pass(error)
+            self._drop_down_to(obj)
+            self._replace(obj, self.answers.with_state(type(obj), state, error))
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         try:

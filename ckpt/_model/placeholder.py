@@ -83,12 +83,12 @@ class Gone(Placeholder, metaclass=GoneClass):
     Their instances keep the data they had: fields under their names, what they were made from in `ckpt_arguments`, items in `ckpt_items`.
     """
 
+    ckpt_what = "an object of a class that cannot be imported"
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Return a placeholder whatever the class's own constructor took."""
         self = object.__new__(cls)
-        Placeholder.__init__(
-            self, f"{cls.__module__}.{cls.__qualname__}", "an object of a class that cannot be imported", cls.__doc__ or ""
-        )
+        Placeholder.__init__(self, f"{cls.__module__}.{cls.__qualname__}", cls.ckpt_what, cls.__doc__ or "")
         if args or kwargs:
             vars(self)["ckpt_arguments"] = (*args, *kwargs.items())
         return self
@@ -120,10 +120,10 @@ class Gone(Placeholder, metaclass=GoneClass):
         return self._refuse() if type(self).ckpt_sealed else vars(self).setdefault("ckpt_items", empty)
 
 
-def gone_class(module: str, qualname: str, reason: str) -> GoneClass:
-    """Return a class to stand for `module.qualname`, whose instances keep their data and say why their class is not there."""
+def gone_class(module: str, qualname: str, reason: str, what: str = Gone.ckpt_what) -> GoneClass:
+    """Return a class to stand for `module.qualname`, whose instances keep their data and say what they are, and why."""
     name = qualname.rpartition(".")[2]
-    return GoneClass(name, (Gone,), {"__module__": module, "__qualname__": qualname, "__doc__": reason})
+    return GoneClass(name, (Gone,), {"__module__": module, "__qualname__": qualname, "__doc__": reason, "ckpt_what": what})
 
 
 def seal(kind: GoneClass) -> None:

@@ -286,6 +286,8 @@ class Header(Record):
     returned: Json | None = None
     #: Dynamically scoped tags, outermost first; a name may repeat.
     tags: list[list[Any]] = field(default_factory=list)
+    #: Whether the program handled the exception itself, in an `except` block with `capture_exception`: it ended no call.
+    handled: bool = False
     host: str = ""
     pid: int = 0
     python: str = ""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 VARIABLE = "PYCKPT_REPLAY"
 
 
 class _Switch:
-    """One attribute, read on every recording: quicker than the environment."""
+    """Attributes, read on every recording: quicker than the environment."""
 
-    __slots__ = ("on",)
+    __slots__ = ("on", "tell")
 
     def __init__(self) -> None:
         self.on = VARIABLE in os.environ
+        #: Is told, in a replay, of each exception that the program hands to `capture_exception`.
+        self.tell: Callable[[BaseException], None] | None = None
 
 
 switch = _Switch()
@@ -34,3 +36,13 @@ def replaying() -> Iterator[None]:
             os.environ.pop(VARIABLE, None)
         else:
             os.environ[VARIABLE] = was
+
+
+@contextmanager
+def observing(tell: Callable[[BaseException], None] | None) -> Iterator[None]:
+    """Let `tell` know, inside the block, which exceptions the program handles itself with `capture_exception`."""
+    was, switch.tell = switch.tell, tell
+    try:
+        yield
+    finally:
+        switch.tell = was

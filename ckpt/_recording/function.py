@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -11,6 +12,18 @@ from ckpt._model.secrets import Secrets
 from ckpt._recording.concealing import secrets_in
 from ckpt._recording.ground import Ground
 from ckpt._recording.options import Options
+
+#: What the qualified name of a partial ends with, below that of its function: no name leads to the partial.
+PARTIAL = ".<partial>"
+
+
+def names_of(function: object) -> tuple[str, str]:
+    """Return the module and the qualified name of what `@ckpt` is put on; of a partial, those of the function below it, with `PARTIAL`."""
+    below: Any = function
+    while isinstance(below, functools.partial):
+        below = below.func
+    module, qualname = getattr(below, "__module__", None) or "", getattr(below, "__qualname__", None) or "call"
+    return module, qualname if below is function else f"{qualname}{PARTIAL}"
 
 
 class Function:

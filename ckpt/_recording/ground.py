@@ -178,12 +178,14 @@ def forget() -> None:
 
 
 def _make() -> Ground | None:
+    path = ""
     try:
+        path = location.resolve().path
         return Ground()
     except (CkptError, OSError) as error:
         let_pass(error)
         _Held.rest, _Held.pause = time.monotonic() + _Held.pause, min(2 * _Held.pause + 1, LONGEST)
-        said = f"{error.message} {error.hint}" if isinstance(error, CkptError) else reason(error)
+        said = f"{error.message} {error.hint}" if isinstance(error, CkptError) else f"{reason(error)}: {path!r}"
         warn(f"Nothing is captured: {said}".rstrip())
         return None
 

@@ -10,23 +10,16 @@ import _thread
 import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
-from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
-from typing import Any
+from types import FrameType
 
 from ckpt._model.interrupts import let_pass
 from ckpt._model.record import Json
+from ckpt._model.tasks import awaited_frames, unfinished_tasks
 from ckpt._recording.fence import WAITS
 
 #: Bounds: threads and tasks that are kept, and the innermost frames of each.
 OTHERS_LIMIT = 100
 STACK_LIMIT = 30
-
-#: Where a suspended coroutine or generator has its frame, and what it waits for.
-_WAITING: dict[type, tuple[str, str]] = {
-    CoroutineType: ("cr_frame", "cr_await"),
-    GeneratorType: ("gi_frame", "gi_yieldfrom"),
-    AsyncGeneratorType: ("ag_frame", "ag_await"),
-}
 
 #: Gives the number under which a frame's code is kept; None for a frame of ours.
 CodeOf = Callable[[FrameType], int | None]
@@ -69,24 +62,11 @@ def _tasks(code_of: CodeOf) -> Iterator[Json]:
     asyncio = sys.modules["asyncio.tasks"]
     loop = sys.modules["asyncio.events"]._get_running_loop()  # noqa: SLF001  the public one raises where none runs
     own = asyncio.current_task(loop) if loop is not None else None
-    # Python 3.11 has one set, later ones two.
-    known = [task for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks") for task in list(vars(asyncio).get(name, ()))]
-    # Through the class: a subclass may have methods of its own.
     kind = asyncio.Task
-    others = [task for task in known if issubclass(type(task), kind) and task is not own and not kind.done(task)]
+    others = [task for task in unfinished_tasks() if task is not own]
     for task in others[:OTHERS_LIMIT]:
         state = "cancelling" if kind.cancelling(task) else ""
-        yield _record("task", kind.get_name(task), state, reversed(list(_inwards(kind.get_coro(task)))), code_of)
-
-
-def _inwards(waiting: Any) -> Iterator[FrameType]:
-    """Yield the frames of a suspended coroutine and of what it waits for, outermost first."""
-    while type(waiting) in _WAITING:
-        frame, next_one = _WAITING[type(waiting)]
-        held = getattr(waiting, frame)
-        if held is not None:
-            yield held
-        waiting = getattr(waiting, next_one)
+        yield _record("task", kind.get_name(task), state, reversed(list(awaited_frames(kind.get_coro(task)))), code_of)
 
 
 def _record(kind: str, name: object, state: str, frames: Iterator[FrameType], code_of: CodeOf) -> Json:

@@ -49,8 +49,10 @@ def _main() -> Json:
     namespace = vars(sys.modules["__main__"]) if "__main__" in sys.modules else {}
     file, spec = namespace.get("__file__"), namespace.get("__spec__")
     name = getattr(spec, "name", None)
+    if type(file) is not str or file == "<stdin>":  # what `python -` calls what it reads
+        file = None
     return {
-        "file": os.path.abspath(file) if type(file) is str and working_directory() else file if type(file) is str else None,
+        "file": os.path.abspath(file) if file is not None and working_directory() else file,
         "name": name if type(name) is str else None,
     }
 

@@ -36,7 +36,7 @@ from ckpt._recording.concealing import (
 )
 from ckpt._recording.endings import below, is_failure, is_outermost
 from ckpt._recording.fence import BEYOND, fenced
-from ckpt._recording.function import Function
+from ckpt._recording.function import PARTIAL, Function, names_of
 from ckpt._recording.given import Given, bound_arguments, keep_plain_values, named
 from ckpt._recording.ground import Ground, ground, reason, say, warn
 from ckpt._recording.options import Options, default_name, is_disabled
@@ -86,11 +86,10 @@ class Recorder:
     def __init__(self, function: Any, options: Options, code: CodeType | None = None, module: str = "") -> None:
         self.options = options
         self._code: CodeType | None = code or getattr(function, "__code__", None)
-        module = getattr(function, "__module__", None) or module
-        qualname = getattr(function, "__qualname__", None) or (code.co_qualname if code else "call")
-        self.name = options.name or default_name(qualname)
+        module, qualname = names_of(function) if code is None else (module, code.co_qualname)
+        self.name = options.name or default_name(qualname.removesuffix(PARTIAL))
         self._function = Function(function, module, qualname)
-        self._function_name = qualname.rpartition(".")[2]
+        self._function_name = qualname.removesuffix(PARTIAL).rpartition(".")[2]
         #: The ground by whose settings no name of a parameter is secret; and whether that of the function is, by those of the last.
         self._calm_on: Ground | None = None
         self._returns_secret = False
@@ -359,7 +358,7 @@ def capture_exception(exc: BaseException | None = None, name: str | None = None)
     try:
         options = Options(name=name)
         error = exc if exc is not None else sys.exception()
-        if switch.tell is not None and issubclass(type(error), BaseException):
+        if switch.tell is not None and error is not None and issubclass(type(error), BaseException):
             switch.tell(error)
         return None if is_disabled() else _capture_handled(error, options)
     except BEYOND:
@@ -367,13 +366,15 @@ def capture_exception(exc: BaseException | None = None, name: str | None = None)
 
 
 def _capture_handled(error: BaseException | None, options: Options) -> str | None:
+    caller = sys._getframe(2)
+    here = caller.f_code.co_filename, caller.f_lineno or 1
     if error is None:
-        warn("capture_exception() was called where no exception is being handled; nothing is captured.")
+        warn("capture_exception() was called where no exception is being handled; nothing is captured.", *here)
         return None
     if not issubclass(type(error), BaseException):
-        warn(f"capture_exception() takes an exception, not an object of type {type_name(type(error))}; nothing is captured.")
+        warn(f"capture_exception() takes an exception, not an object of type {type_name(type(error))}; nothing is captured.", *here)
         return None
     start = own(error, "__traceback__")
-    frame = start.tb_frame if start is not None else sys._getframe(2)
+    frame = start.tb_frame if start is not None else caller
     module = frame.f_globals.get("__name__")
     return Recorder(None, options, frame.f_code, module if type(module) is str else "").handled(error)

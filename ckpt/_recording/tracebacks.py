@@ -156,13 +156,13 @@ class _Reader:
         number = self._frames[id(frame)] = len(self.walk.frames)
         self._alive.append(frame)
         namespace = frame.f_globals
-        held = variables_of(frame) if save_locals else {}
+        held = shown = variables_of(frame) if save_locals else {}
         is_module = save_locals and not frame.f_code.co_flags & _OPTIMIZED and frame.f_locals is namespace
         where = self._namespace(frame, held if is_module else None, save_locals)
         if is_module:
             held = self.walk.globals[where]
         names = [name for name in held if type(name) is str]
-        texts = [self._text(held[name], name) for name in names]
+        texts = [self._text(shown[name], name) for name in names]
         self.walk.frames.append(FrameText(self.code_of(frame), where, names, texts))
         for name, value in held.items():
             if type(value) is ModuleType:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cached_property
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from ckpt._model.reducing import MAIN_NAMES
@@ -17,6 +17,9 @@ from ckpt._replaying.values import Resolve, Values, part
 from ckpt._store.stored import Stored
 from ckpt.errors import CannotReplayError
 
+#: What the names of functions hold that are made while a program runs, and are not found by them.
+_MADE = ("<locals>", "<lambda>", "<partial>")
+
 
 class Callee:
     """The function of one capture. It is looked for, and its arguments are loaded, when it is first asked for."""
@@ -26,6 +29,8 @@ class Callee:
         self._header = stored.header
         #: What a person should know about what is called, one line each.
         self.notes: list[str] = []
+        #: Whether what is called is the function as it was, since no import finds it today.
+        self.is_as_captured = False
 
     def prepared(self, changes: Mapping[str, Any]) -> Callable[[], Any]:
         """Return the call, with `changes` in the place of captured arguments. Raises `CannotReplayError` when it cannot be made."""
@@ -40,6 +45,11 @@ class Callee:
         return call
 
     @property
+    def function(self) -> Callable[..., Any]:
+        """What is called. Raises `CannotReplayError` when it is not there."""
+        return self._found[0]
+
+    @property
     def code(self) -> Any:
         """The code object of the function."""
         return getattr(inspect.unwrap(self._found[0]), "__code__", None)
@@ -52,6 +62,8 @@ class Callee:
     @cached_property
     def _found(self) -> tuple[Callable[..., Any], dict[str, Any], ModuleType | None]:
         self._stored.check_values()
+        if self._header.qualname == "<module>":
+            raise self._no_function()
         try:
             main = self._main()
             values = self._values.of_call(functions.resolver(main))
@@ -90,14 +102,38 @@ class Callee:
     def _function(self, main: ModuleType | None, values: dict[str, Any]) -> Callable[..., Any]:
         module, qualname = self._header.module, self._header.qualname
         held = values.get("function") or self._values.function(functions.resolver(main))
-        if "<locals>" in qualname or "<lambda>" in qualname or (module in MAIN_NAMES and main is None):
+        if any(mark in qualname for mark in _MADE) or (module in MAIN_NAMES and main is None):
             if held is None:
                 raise CannotReplayError(f"The function {module}.{qualname} cannot be found, and was not kept by value.")
-            self.notes.append(f"{qualname} is called as it was captured: no import finds it")
-            return held  # type: ignore[no-any-return]
-        function, notes = functions.find_callable(module, qualname, main)
-        self.notes += notes
+            return self._as_captured(held)
+        try:
+            function, notes = functions.find_callable(module, qualname, main)
+        except CannotReplayError:
+            if not _has_no_file(held):
+                raise
+            return self._as_captured(held)
+        if not self._header.handled:  # that function need not have had @ckpt
+            self.notes += notes
         return function
+
+    def _as_captured(self, held: Any) -> Callable[..., Any]:
+        self.is_as_captured = True
+        self.notes.append(f"{self._header.qualname} is called as it was captured: no import finds it")
+        return held  # type: ignore[no-any-return]
+
+    def _no_function(self) -> CannotReplayError:
+        header, file = self._header, (self._setting.process.get("main") or {}).get("file")
+        where = f"module {header.module!r}" if header.module not in MAIN_NAMES else file or "a program that no file has"
+        return CannotReplayError(
+            f"{header.name!r} was captured at the top level of {where}, which is no function to be called again.",
+            hint=f"ckpt debug {header.id} opens its frames; to make it again, run the program",
+        )
+
+
+def _has_no_file(function: Any) -> bool:
+    """Whether a function was typed, or executed from a text: no file can have another state of it."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if isinstance(function, FunctionType) else None
+    return code is not None and code.co_filename.startswith("<")
 
 
 def run_to_the_end(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ckpt._model.record import Record
 from ckpt._model.sources import is_project
 from ckpt._replaying import verdicts
+from ckpt._replaying.handling import Handled
 from ckpt._replaying.modules import import_entries
 from ckpt._replaying.verdicts import Replay
 from ckpt.errors import CannotReplayError, DamagedError
@@ -88,16 +89,22 @@ def call_again(
             return _told(capture, verdicts.cannot(error))
         if about_to_call is not None:
             about_to_call()
+        handled = Handled(capture)
         started = time.perf_counter()
         try:
-            value = call() if observe is None else observe(call, code)
+            with handled.watched():
+                value = call() if observe is None else observe(call, code)
         except BaseException as error:  # whatever the user's function raises, SystemExit and a cancellation too
             if isinstance(error, KeyboardInterrupt) and about_to_call is None:
                 raise
-            return _told(capture, verdicts.raised(capture, error, time.perf_counter() - started))
-        duration = time.perf_counter() - started
-        is_iterated = code is not None and bool(code.co_flags & _GENERATORS)
-        return _told(capture, verdicts.returned(capture.header, value, duration, is_iterated=is_iterated))
+            return _told(capture, handled.judged(verdicts.raised(capture, error, time.perf_counter() - started)))
+        return _told(capture, handled.judged(returned(capture, value, time.perf_counter() - started)))
+
+
+def returned(capture: Capture, value: Any, duration: float | None = None) -> Replay:
+    """Return what it means that the call returned `value` now, as far as that alone says it."""
+    is_iterated = capture.code is not None and bool(capture.code.co_flags & _GENERATORS)
+    return verdicts.returned(capture.header, value, duration, is_iterated=is_iterated)
 
 
 def _told(capture: Capture, shown: Replay) -> Replay:

@@ -101,6 +101,18 @@ def changed_sources(stored: Stored, texts: Mapping[str, Callable[[], str]]) -> I
             yield f"{file} has changed since the capture"
 
 
+def other_modules(stored: Stored) -> Iterator[str]:
+    """Yield a line for each project module that is loaded here from a file elsewhere, with another text than the captured one."""
+    process = stored.process
+    texts = process.get("files") or {}
+    for name, file in (process.get("modules") or {}).items():
+        found = getattr(sys.modules.get(name), "__dict__", {}).get("__file__")
+        if isinstance(found, str) and found != file and file in texts:
+            now = on_disk(found)
+            if now is not None and now != stored.source(texts[file]):
+                yield f"the module {name} is that of {found}, which is not as captured"
+
+
 def missing_arguments(stored: Stored, changes: Collection[str] = ()) -> list[str]:
     """Return a line for each argument that was not kept."""
     found = [value for value in described(stored) if value.reason and value.name not in changes]
@@ -123,9 +135,16 @@ def _of_arguments(stored: Stored, changes: Collection[str]) -> Iterator[str]:
     for value in filter(_masked, given):
         way = way_out(value.name, value.type) if value.type == "str" else ""
         yield f"a secret in the argument {value.name} was kept as {MARK}: {value.text}{way}"
+    yield from changed_already(stored, changes)
+
+
+def changed_already(stored: Stored, changes: Collection[str] = ()) -> list[str]:
+    """Return the line about arguments that were kept when the call had failed, and so after it may have changed them; none for others."""
+    given = [value for value in described(stored) if value.name not in changes]
     may_differ = [value.name for value in given if not value.reason and value.type not in _FIXED]
-    if stored.entry is None and stored.failure is not None and may_differ:
-        yield f"only the failure was recorded: what the call itself changed in {', '.join(may_differ)} is changed already"
+    if stored.entry is not None or stored.failure is None or not may_differ:
+        return []
+    return [f"only the failure was recorded: what the call itself changed in {', '.join(may_differ)} is changed already"]
 
 
 def _of_directory(process: Json) -> Iterator[str]:

@@ -7,6 +7,7 @@ script is the file of the folder whose path has the same end; imports begin ther
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 
 from ckpt._model.record import Json
@@ -29,7 +30,7 @@ class FolderProject(CapturedProject):
         roots = _roots(process, folder)
         modules = {module: file for root in reversed(roots) for module, file in _modules(root)}
         if needed in (process.get("modules") or {}) and needed not in modules:
-            raise _missing(needed)
+            raise _missing(needed, process["modules"][needed], folder)
         files = {file: file for file in modules.values()}
         super().__init__(_moved(process, folder, roots) | {"files": files, "modules": modules, "omitted": {}}, _read)
 
@@ -38,15 +39,17 @@ class FolderProject(CapturedProject):
         try:
             return super().text(file)
         except CannotReplayError as err:
-            raise _missing(os.path.basename(file)) from err
+            raise _missing(os.path.basename(file), file, self.code) from err
 
     def notes(self) -> list[str]:
         """Return which modules of the user's do not come from the folder, one line each."""
         return [line.partition(": ")[0] + f": it is not in {_GIVEN}" for line in super().notes()]
 
 
-def _missing(name: str) -> CannotReplayError:
-    return CannotReplayError(f"{name!r} is not in {_GIVEN}.", hint="ckpt snapshot show ZIP lists what a snapshot holds")
+def _missing(name: str, file: str, folder: str) -> CannotReplayError:
+    """Return the error for what is not in the folder; the command in the hint looks for its file wherever else in there it may lie."""
+    looking = shlex.join(["find", folder, "-name", os.path.basename(file)])
+    return CannotReplayError(f"{name!r} is not in {_GIVEN}.", hint=f"{looking} looks for it at another place in there")
 
 
 def _roots(process: Json, folder: str) -> list[str]:
@@ -82,7 +85,9 @@ def _moved(process: Json, folder: str, roots: list[str]) -> Json:
 
 
 def _same_end(file: str, folder: str) -> str | None:
-    """Return the file in `folder` whose path shares the longest end with `file`."""
+    """Return the file in `folder` whose path shares the longest end with `file`; that itself where it lies in there."""
+    if file.startswith(f"{folder}{os.sep}") and os.path.isfile(file):
+        return file
     parts = os.path.normpath(file).split(os.sep)
     candidates = (os.path.join(folder, *parts[number:]) for number in range(1, len(parts)))
     return next((path for path in candidates if os.path.isfile(path)), None)

@@ -24,6 +24,8 @@ from ckpt.errors import CannotReplayError
 _LINKS = ("__wrapped__", "__func__", "fget", "fset", "fdel", "func", "callback", "fn", "py_func")
 #: How many objects are looked at in search of `@ckpt`: more than any chain of decorators has.
 _SEARCH_LIMIT = 100
+#: How alike names of modules are of which one is proposed for the other; among hundreds of installed ones some are always a little alike.
+_MUCH_ALIKE = 0.8
 
 
 def find_callable(module_name: str, qualname: str, main: ModuleType | None = None) -> tuple[Callable[..., Any], list[str]]:
@@ -96,17 +98,18 @@ def _module(name: str, main: ModuleType | None) -> Any:
         return importlib.import_module(name)
     except (Exception, SystemExit) as err:
         if isinstance(err, ModuleNotFoundError) and err.name is not None and f"{name}.".startswith(f"{err.name}."):
-            raise CannotReplayError(f"There is no module {name!r} today.", hint=_nearest(name.rpartition(".")[2], _siblings(name))) from err
+            hint = _nearest(name.rpartition(".")[2], _siblings(name), _MUCH_ALIKE)
+            raise CannotReplayError(f"There is no module {name!r} today.", hint=hint) from err
         raise CannotReplayError(
             f"Module {name!r} cannot be imported today: {type(err).__name__}: {err}", hint=f'{sys.executable} -c "import {name}"'
         ) from err
 
 
 def _siblings(name: str) -> list[str]:
-    """Return the modules beside the one that is missing: in its package, when that can be imported."""
+    """Return the modules beside the one that is missing, but for Python's own: in its package, when that can be imported."""
     package = sys.modules.get(name.rpartition(".")[0])
     paths = list(getattr(package, "__path__", [])) if package is not None else sys.path
-    return [module.name for module in pkgutil.iter_modules(paths)]
+    return [module.name for module in pkgutil.iter_modules(paths) if package is not None or module.name not in sys.stdlib_module_names]
 
 
 def _member(owner: Any, part: str, module_name: str, qualname: str) -> Any:
@@ -119,8 +122,8 @@ def _member(owner: Any, part: str, module_name: str, qualname: str) -> Any:
     return found
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name, names, 1)
+def _nearest(name: str, names: list[str], likeness: float = 0.6) -> str:
+    near = difflib.get_close_matches(name, names, 1, likeness)
     return f"the nearest name is {near[0]!r}" if near else ""
 
 

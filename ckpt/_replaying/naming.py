@@ -44,7 +44,7 @@ def find_name(capture: Capture) -> Named | None:
     header = capture.header
     if "<" in header.qualname:
         raise CannotReplayError(f"{header.qualname!r} is made while its program runs: no other file can import it.")
-    module, root = _place(header.module, capture.process)
+    module, root = find_place(capture)
     if header.module in MAIN_NAMES and not _can_be_imported(capture.process, module):
         return None
     with capture.surroundings():
@@ -63,8 +63,9 @@ def find_name(capture: Capture) -> Named | None:
     return Named(module=module, root=root, expression=expression, flags=getattr(getattr(function, "__code__", None), "co_flags", 0))
 
 
-def _place(module: str, process: Json) -> tuple[str, str | None]:
-    """Return the name under which a module is imported, and the directory that it is imported from when that is no installed one."""
+def find_place(capture: Capture) -> tuple[str, str | None]:
+    """Return the name under which the function's module is imported, and the directory that it comes from when that is no installed one."""
+    module, process = capture.header.module, capture.process
     main = process.get("main") or {}
     file = (process.get("modules") or {}).get(module)
     if module in MAIN_NAMES:

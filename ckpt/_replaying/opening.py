@@ -23,11 +23,13 @@ def captures(name: str | None = None) -> list[Json]:
     return [header.to_json() for header in found if name is None or name in {header.name, f"{header.module}.{header.name}"}]
 
 
-def load(name: str | os.PathLike[str] | None = None, *, trust: bool = False) -> Capture:
+def load(name: str | os.PathLike[str] | None = None, *, code: str | os.PathLike[str] = "current", trust: bool = False) -> Capture:
     """Return a capture, opened when its parts are first used: a name, `module.name`, `name~2`, an id or a prefix of one, or None.
 
-    A path object (`pathlib.Path`) means a `.ckpt` file that holds one. To open a capture runs what is in it: one that this user neither
-    made nor accepted is refused with `UntrustedError`, unless `trust`. Raises `NotFoundError` when there is none.
+    Classes and functions are today's, those of a module of the same name where an imported capture's project is not here: `notes` says
+    where they are not as captured. `code` may say otherwise: `captured`, or a folder with a copy of the project. A path object
+    (`pathlib.Path`) means a `.ckpt` file that holds one. To open a capture runs what is in it: one that this user neither made nor
+    accepted is refused with `UntrustedError`, unless `trust`. Raises `NotFoundError` when there is none.
     """
     from ckpt._replaying.rehydrate import Capture, open_capture  # listing loads nothing
 
@@ -37,5 +39,5 @@ def load(name: str | os.PathLike[str] | None = None, *, trust: bool = False) -> 
         from ckpt._store.capture_file import CaptureFile
 
         file = CaptureFile(os.fspath(name))
-        return Capture(file, file.only(), trust=trust)
-    return open_capture(Store(get_ckpt_dir()), name, trust=trust)
+        return Capture(file, file.only(), code=os.fspath(code), trust=trust)
+    return open_capture(Store(get_ckpt_dir()), name, code=os.fspath(code), trust=trust)

@@ -8,8 +8,9 @@ import inspect
 import keyword
 import os
 import re
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
@@ -18,16 +19,21 @@ from ckpt._model.record import DIED, Raised
 from ckpt._model.redact import MARK
 from ckpt._model.reducing import MAIN_NAMES
 from ckpt._replaying.arguments import described, named
+from ckpt._replaying.changes import expressions, quoted
+from ckpt._replaying.doubts import changed_already
 from ckpt._replaying.literals import literal, shares_nothing
-from ckpt._replaying.naming import Named, find_name
+from ckpt._replaying.naming import Named, find_name, find_place
+from ckpt._replaying.steps import GIVE, parse, spelled, way_out
+from ckpt._replaying.verdicts import FIXED, SAME_FAILURE
 from ckpt._store.capture_file import write_capture
-from ckpt.errors import CannotReplayError, UsageError
+from ckpt.errors import CannotReplayError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from ckpt._replaying.rehydrate import Capture
 
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+#: What a message has instead of something that is another the next time: an address, a secret.
+_UNLIKE = re.compile(rf"0x[0-9a-fA-F]{{6,}}|{MARK}")
 #: Characters of a message that a test compares.
 _MESSAGE_LIMIT = 100
 #: Characters of a call that stands in one line.
@@ -45,8 +51,10 @@ class Written:
     notes: list[str]
 
 
-def write_test(capture: Capture, path: str, *, expect_failure: bool = False, replace: bool = False) -> Written:
+def write_test(capture: Capture, path: str, changes: Sequence[str] = (), *, expect_failure: bool = False, replace: bool = False) -> Written:
     """Write a test that calls the captured function again and expects it not to raise; or, with `expect_failure`, to fail as it did.
+
+    `changes` are other values for arguments, as `ckpt run --set` takes them; the environment is read by the test.
 
     Raises `UsageError` when the file exists and is not to be replaced, or there is no failure to expect; `CannotReplayError` when no test
     can make the call.
@@ -57,38 +65,51 @@ def write_test(capture: Capture, path: str, *, expect_failure: bool = False, rep
         raise UsageError(f"{path!r} is a directory.", hint=f"name the file: -o {os.path.join(path, 'test_NAME.py')}")
     if os.path.exists(path) and not replace:
         raise UsageError(f"{path!r} exists.", hint="--force replaces it")
-    test = _Test(capture, path, expect_failure=expect_failure)
+    test = _Test(capture, path, expressions(changes), expect_failure=expect_failure)
     text = _checked("\n".join(test.lines()))
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if test.values is not None:
-        write_capture(capture.stored, test.values)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if test.values is not None:
+            write_capture(capture.stored, test.values)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as err:
+        raise StoreError(f"{path!r} cannot be written: {err.strerror}.") from err
     return Written(path=path, values=test.values, notes=list(test.notes()))
 
 
 class _Test:
     """The text of one test."""
 
-    def __init__(self, capture: Capture, path: str, *, expect_failure: bool) -> None:
-        self._capture, self._path = capture, path
+    def __init__(self, capture: Capture, path: str, changes: dict[str, str], *, expect_failure: bool) -> None:
+        self._capture, self._path, self._changes = capture, path, changes
         self._raised = _raised(capture) if expect_failure else None
         #: The module and the qualified name of the type of the expected exception.
         self._expected = ("", "Exception")
-        _refuse_placeholders(capture)
-        self._named: Named | None = find_name(capture)
-        if self._raised is not None:
+        _refuse_placeholders(capture, path, changes)
+        #: How the function is imported; what it handles itself only a replay sees.
+        self._named: Named | None = None if capture.header.handled else find_name(capture)
+        if self._raised is not None and not capture.header.handled:
             self._expected = self._find_type(self._raised.type)
+        if self._named is None:
+            _refuse_captured_code(capture)
         self._literals = self._find_literals()
+        #: Those of the changes that do not stand in the call itself.
+        self._late = {way: text for way, text in changes.items() if self._named is None or self._literals.get(way) is None}
         needs_file = self._named is None or None in self._literals.values()
+        #: Where the code lies that is not imported by its name.
+        self._folder = find_place(capture)[1] if self._named is None else None
         #: The capture file that the test loads.
         self.values = f"{os.path.splitext(path)[0]}.ckpt" if needs_file else None
 
     def notes(self) -> Iterator[str]:
         """Yield what a person should know about the test."""
-        yield from (f"{gap}; a test that needs it fails" for gap in self._capture.gaps)
-        if self._named is None:
-            yield "the test calls the function through the capture, from where it lay: its name alone leads to something else"
+        yield from changed_already(self._capture.stored)
+        yield from (
+            f"{gap}; a test that needs it fails" for gap in self._capture.gaps if spelled(gap.partition(" is a ")[0]) not in self._changes
+        )
+        if self._named is None and not self._capture.header.handled:
+            yield "the test calls the function through the capture: its name alone leads to something else"
         if self._capture.header.status == DIED:
             yield "the call ended its process: until that is mended, it ends that of pytest too"
 
@@ -99,13 +120,16 @@ class _Test:
         yield f'"""A call of {_quiet(header.qualname)} of {when}, written down by `ckpt test`."""'
         yield from ("", *self._imports(), "")
         name = re.sub(r"\W", "_", header.name)
-        yield f"def test_{name}_{'returns' if self._raised is None else 'fails'}() -> None:"
+        yield f"def test_{name}_{'fails' if self._raised is not None else 'is_fixed' if header.handled else 'returns'}() -> None:"
         yield f'    """{_quiet(header.qualname)} {_quiet(self._promise())}."""'
+        yield from (f"    # {_quiet(note)}" for note in changed_already(self._capture.stored))
         yield from (indent(statement, "    ") for statement in self._body())
         yield ""
 
     def _promise(self) -> str:
         header = self._capture.header
+        if header.handled:
+            return f"{'handles' if self._raised is not None else 'does not handle'} {header.exception}"
         if self._raised is not None:
             return f"raises {self._raised.type}"
         return f"returns, where it raised {header.exception}" if header.exception else "returns"
@@ -113,20 +137,21 @@ class _Test:
     def _imports(self) -> Iterator[str]:
         is_async = self._named is not None and self._named.flags & (_COROUTINE | _ASYNC_GENERATOR)
         root = self._named.root if self._named is not None else None
-        standard = {"import asyncio": is_async, "import re": self._raised is not None, "import sys": root is not None}
+        standard = {"import asyncio": is_async, "import os": any(text.startswith("os.environ[") for text in self._changes.values())}
+        expects = self._raised is not None and not self._capture.header.handled
+        standard |= {"import re": expects, "import sys": root is not None}
         standard["from pathlib import Path"] = root is not None or self.values is not None
         yield from (line for line, is_needed in standard.items() if is_needed)
         if any(standard.values()):
             yield ""
         if self.values is not None:
             yield "import ckpt"
-        if self._raised is not None:
+        if expects:
             yield "import pytest"
-        if self.values is not None or self._raised is not None:
+        if self.values is not None or expects:
             yield ""
         if root is not None:
-            place = os.path.relpath(root, os.path.dirname(self._path))
-            yield f"sys.path.insert(0, str((Path(__file__).parent / {_quoted(place)}).resolve()))"
+            yield f"sys.path.insert(0, str({self._place(root)}))"
             yield ""
         behind = "  # noqa: E402" if root is not None else ""
         modules = {self._named.module} if self._named is not None else set()
@@ -135,9 +160,19 @@ class _Test:
         if modules - {""}:
             yield ""
 
+    def _place(self, folder: str) -> str:
+        """Return what gives a folder from where the test lies, wherever both are moved."""
+        return f"(Path(__file__).parent / {quoted(os.path.relpath(folder, os.path.dirname(self._path)))}).resolve()"
+
     def _body(self) -> Iterator[str]:
         if self.values is not None:
-            yield 'capture = ckpt.load(Path(__file__).with_suffix(".ckpt"), trust=True)'
+            code = f", code={self._place(self._folder)}" if self._folder is not None else ""
+            yield f'capture = ckpt.load(Path(__file__).with_suffix(".ckpt"){code}, trust=True)'
+        yield from (f"capture.changes[{quoted(way)}] = {text}" for way, text in self._late.items())
+        if self._capture.header.handled:
+            verdict = FIXED if self._raised is None else SAME_FAILURE
+            yield f'replay = capture.replay()\nassert replay.verdict == "{verdict}", replay.detail'
+            return
         if self._named is not None and self.values is not None:
             yield f"arguments = capture.arguments({self._named.expression})"
         call = "capture.call()" if self._named is None else self._call(self._named)
@@ -150,7 +185,7 @@ class _Test:
 
     def _call(self, function: Named) -> str:
         """Return the call that runs to its end; what `list` and `asyncio.run` do for it included."""
-        values = {name: f"arguments[{_quoted(name)}]" if text is None else text for name, text in self._literals.items()}
+        values = {name: f"arguments[{quoted(name)}]" if text is None else text for name, text in self._literals.items()}
         count = len(self._capture.args)
         passed = [text if place < count else _by_name(name, text) for place, (name, text) in enumerate(values.items())]
         around = "asyncio.run" if function.flags & _COROUTINE else "list" if function.flags & _GENERATOR else ""
@@ -166,7 +201,9 @@ class _Test:
         with self._capture.surroundings():
             values = named(self._capture.stored, self._capture.args, self._capture.kwargs)
         alone = shares_nothing(list(values.values()))
-        return {name: literal(value) if alone else None for name, value in values.items()}
+        found = {name: literal(value) if alone else None for name, value in values.items()}
+        found |= {way: text for way, text in self._changes.items() if way.isidentifier()}
+        return found | {name: None for name in map(_beginning, self._changes) if name not in self._changes}
 
     def _find_type(self, expected: str) -> tuple[str, str]:
         """Return the module and the qualified name of a type; those of `Exception` when no import leads to it."""
@@ -203,11 +240,7 @@ def _is_name(text: str) -> bool:
 
 def _by_name(name: str, text: str) -> str:
     """Return an argument that is passed by its name, which may be any text."""
-    return f"{name}={text}" if _is_name(name) else f"**{{{_quoted(name)}: {text}}}"
-
-
-def _quoted(text: str) -> str:
-    return f'"{text}"' if text.isascii() and text.isprintable() and not {'"', "\\"} & set(text) else ascii(text)
+    return f"{name}={text}" if _is_name(name) else f"**{{{quoted(name)}: {text}}}"
 
 
 def _checked(text: str) -> str:
@@ -226,18 +259,37 @@ def _raised(capture: Capture) -> Raised:
     return manifest.exceptions[(capture.stored.view or (0, 0))[0]]
 
 
-def _refuse_placeholders(capture: Capture) -> None:
+def _beginning(way: str) -> str:
+    name, _ = parse(way) or (way, [])
+    return name
+
+
+def _refuse_placeholders(capture: Capture, path: str, changes: Collection[str]) -> None:
     for value in described(capture.stored):
-        if value.reason:
-            raise CannotReplayError(f"The argument {value.name} was not kept ({value.reason}), so no test can pass it.")
-        if value.type == "str" and MARK in value.text:
-            raise CannotReplayError(f"A secret in the argument {value.name} was not kept, so no test can pass it.")
+        is_masked = value.type == "str" and MARK in value.text
+        if value.name not in changes and (value.reason or is_masked):
+            what = f"The argument {value.name} was not kept ({value.reason})" if value.reason else ""
+            what = what or f"A secret in the argument {value.name} was not kept"
+            way = way_out(value.name, value.type).removeprefix(GIVE) if MARK in value.text else ""
+            hint = f"ckpt test {capture.header.id} -o {shlex.quote(os.path.relpath(path))} {way}" if way else ""
+            raise CannotReplayError(f"{what}, so no test can pass it.", hint=hint)
+
+
+def _refuse_captured_code(capture: Capture) -> None:
+    """Raise `CannotReplayError` when the function cannot be called, or only as it was captured."""
+    with capture.surroundings():
+        capture.target()
+    if capture.is_called_as_captured:
+        raise CannotReplayError(
+            f"No file has {capture.header.qualname!r}: a test would call it as it was captured, whatever is mended.",
+            hint="put it into a file, and capture it there",
+        )
 
 
 def _match(message: str) -> str:
     """Return the part of `pytest.raises` that compares the message, its beginning at least; nothing for an empty one."""
     line = message.partition("\n")[0]
-    pieces = [re.escape(piece) for piece in _ADDRESS.split(line[:_MESSAGE_LIMIT])]
+    pieces = [re.escape(piece) for piece in _UNLIKE.split(line[:_MESSAGE_LIMIT])]
     if not line:
         return ""
     return f", match=re.escape({line[:_MESSAGE_LIMIT]!r})" if len(pieces) == 1 else f", match={'.*'.join(pieces)!r}"

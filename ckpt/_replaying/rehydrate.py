@@ -21,7 +21,8 @@ from ckpt._model.reducing import MAIN_NAMES
 from ckpt._replaying import frames, functions
 from ckpt._replaying.arguments import named
 from ckpt._replaying.callee import Callee
-from ckpt._replaying.doubts import changed_sources, doubts, late_sources, missing_arguments, other_python
+from ckpt._replaying.changes import with_changes
+from ckpt._replaying.doubts import changed_sources, doubts, late_sources, missing_arguments, other_modules, other_python
 from ckpt._replaying.frames import Failure
 from ckpt._replaying.gaps import argument_gaps
 from ckpt._replaying.setting import CAPTURED, CURRENT, Setting
@@ -60,12 +61,13 @@ class Capture:
         if not trust and stored.has_values:  # without them there is nothing to run
             check_trust(stored)
         self.header: Header = stored.header
+        self._code = code
         self._setting = Setting(stored, code)
         #: The user's code: as it is today, as it was, or that of a folder.
         self.project = self._setting.project
         #: What the capture says of the process it was made in.
         self.process = self._setting.process
-        #: Values that take the place of captured arguments, by the names of their parameters.
+        #: Values that take the place of captured arguments, by the names of their parameters, or of what lies in one: `config.password`.
         self.changes: dict[str, Any] = {}
         #: The placeholders inside the arguments that were loaded, one line each.
         self.gaps: list[str] = []
@@ -86,14 +88,14 @@ class Capture:
         return dict(part(self._call_values, "kwargs", dict))
 
     def arguments(self, function: Callable[..., Any]) -> dict[str, Any]:
-        """Return the arguments under the names of their parameters, of the same moment as `args`.
+        """Return the arguments under the names of their parameters, of the same moment as `args`, with `changes` in them.
 
         Objects of a script's classes are of those that the module of `function` has today. An argument of a `*args` is named by its
         position: `*0` and so on.
         """
         module = sys.modules.get(inspect.unwrap(function).__module__)
         values = self._values.of_call(functions.resolver(module if self.header.module in MAIN_NAMES else None))
-        return named(self.stored, part(values, "args", list), part(values, "kwargs", dict))
+        return with_changes(named(self.stored, part(values, "args", list), part(values, "kwargs", dict)), self.changes)
 
     @cached_property
     def frames(self) -> list[LiveFrame]:
@@ -154,7 +156,7 @@ class Capture:
         """What a person should know before trusting what is shown, one line each."""
         missing = [*missing_arguments(self.stored), *self.gaps]
         of_process = [*other_python(self.process), *changed_sources(self.stored, self._texts()), *late_sources(self.process)]
-        return [*self._value_notes(), *of_process, *missing, *self._callee.notes]
+        return [*self._value_notes(), *of_process, *self._module_notes(), *missing, *self._callee.notes]
 
     @property
     def replay_notes(self) -> list[str]:
@@ -183,6 +185,20 @@ class Capture:
         return call
 
     @property
+    def is_called_as_captured(self) -> bool:
+        """Whether no import finds the function today, so that the prepared call is of the captured one."""
+        return self._callee.is_as_captured
+
+    def todays(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """Return the function that a replay calls and its arguments, positional and by keyword, as that function knows their classes.
+
+        To be asked for inside `surroundings()`; raises `CannotReplayError` when the function is gone.
+        """
+        values = self._callee.arguments
+        self.gaps = self._find_gaps(values)
+        return self._callee.function, tuple(part(values, "args", list)), dict(part(values, "kwargs", dict))
+
+    @property
     def code(self) -> Any:
         """The code object of the function that a replay calls, for debuggers that stop at its first line."""
         return self._callee.code
@@ -205,8 +221,9 @@ class Capture:
 
     @contextmanager
     def sources_in_use(self) -> Iterator[None]:
-        """Show the source that a replay runs: today's, or the captured."""
-        with show_sources(self.project.texts()):
+        """Show the source that a replay runs: today's, or the captured; what was typed has no other."""
+        typed = {file: read for file, read in self._texts().items() if file.startswith("<")}
+        with show_sources(typed | self.project.texts()):
             yield
 
     def _texts(self) -> dict[str, Callable[[], str]]:
@@ -235,6 +252,10 @@ class Capture:
 
     def _find_gaps(self, values: dict[str, Any]) -> list[str]:
         return argument_gaps(self.stored, values, self.changes) if self._values.has_gaps else []
+
+    def _module_notes(self) -> list[str]:
+        is_todays = self._code == CURRENT and self.stored.has_values
+        return list(other_modules(self.stored)) if is_todays else []
 
     def _value_notes(self) -> list[str]:
         return [] if self.stored.has_values else ["the capture holds no values (--no-values): variables are only described"]

@@ -13,18 +13,21 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from threading import TIMEOUT_MAX
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
 from ckpt._model.record import DIED, Header, Json
 from ckpt._replaying import verdicts
 from ckpt._replaying.calling import Request, call_again, missing_files, project_files
+from ckpt._replaying.last_words import last_words
 from ckpt._replaying.lifeline import hang_on, is_group, kill_group
 from ckpt._replaying.tracebacks import users_part
 from ckpt._replaying.verdicts import Replay
+from ckpt._replaying.watchdog import Watchdog
 from ckpt.errors import CkptError
 
 if TYPE_CHECKING:
@@ -32,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Seconds that a child gets beyond its time to end itself, which tells where it hung, and, with what it started, to leave after its answer.
 _GRACE = 2.0
-#: Seconds that a watchdog waits at least; none takes nothing.
-_LEAST = 1e-3
 _PLACE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 #: Behind what the user's own paths say: ckpt may be installed, or run from where it lies.
 _CHILD = f"import sys; sys.path.append({_PLACE!r}); from ckpt._replaying.replay import answer; answer(*sys.argv[1:])"
@@ -58,13 +59,19 @@ def in_child(request: Request, header: Header, *, output: Output = None, is_over
     It is ended when its time is, on a Ctrl-C, which is raised, and when `is_over`, asked now and then, says so; and with this process,
     however that ends. Then nothing that it has started goes on.
     """
-    child = _Child(request, output)
-    try:
-        answer = child.wait(is_over)
-    finally:
-        child.end()
-    if answer is not None:
-        return _from_json(answer)
+    with tempfile.TemporaryFile() as words:
+        child = _Child(request, output, words)
+        try:
+            answer = child.wait(is_over)
+        finally:
+            child.end()
+        if answer is not None:
+            return _from_json(answer)
+        return replace(_ended(child, request, header), notes=child.notes, stack=last_words(words))
+
+
+def _ended(child: _Child, request: Request, header: Header) -> Replay:
+    """Return what it means that a child has ended without an answer."""
     if child.has_timed_out and child.is_called:
         return verdicts.ended(header, f"it is still running after {request.timeout:g} s", has_timed_out=True, duration=request.timeout)
     if child.has_timed_out:
@@ -75,14 +82,16 @@ def in_child(request: Request, header: Header, *, output: Output = None, is_over
 class _Child:
     """A child process that replays, and what it has said so far."""
 
-    def __init__(self, request: Request, output: Output) -> None:
+    def __init__(self, request: Request, output: Output, words: IO[bytes]) -> None:
+        """Start it; its output goes to `output`, and where it hung or crashed to `words`."""
         self._timeout = request.timeout
         self._reading, writing = os.pipe()
         held, self._lifeline = os.pipe()
-        command = [sys.executable, "-P", "-c", _CHILD, json.dumps(request.to_json()), str(writing), str(held)]
+        passed = (writing, held, words.fileno())
+        command = [sys.executable, "-P", "-c", _CHILD, json.dumps(request.to_json()), *map(str, passed)]
         try:
             self.process = subprocess.Popen(  # noqa: S603  our own interpreter
-                command, pass_fds=(writing, held), stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
+                command, pass_fds=passed, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
             )
         except BaseException:
             os.close(self._reading)
@@ -92,6 +101,8 @@ class _Child:
             os.close(writing)
             os.close(held)
         self.has_timed_out = self.is_called = self._is_leaving = False
+        #: Why the replay may show something else than the first run would; known when the call begins.
+        self.notes: tuple[str, ...] = ()
         self._said = b""
         self._since = time.monotonic()
 
@@ -101,11 +112,11 @@ class _Child:
             line, newline, rest = self._said.partition(b"\n")
             if newline:
                 self._said = rest
-                answer = json.loads(line)
-                if answer is not None:
+                answer: Json = json.loads(line)
+                if "verdict" in answer:
                     self._is_leaving = True
-                    return answer  # type: ignore[no-any-return]
-                self.is_called, self._since = True, time.monotonic()
+                    return answer
+                self.is_called, self.notes, self._since = True, tuple(answer["notes"]), time.monotonic()
                 continue
             if not self._listen(is_over):
                 return None
@@ -140,44 +151,41 @@ class _Child:
         self.process.wait()
 
 
-def answer(asked: str, descriptor: str, lifeline: str) -> None:
-    """Replay in a child process: null when the call begins, and then what was shown, go as JSON to the pipe that the parent reads.
+def answer(asked: str, descriptor: str, lifeline: str, words: str) -> None:
+    """Replay in a child process: the notes when the call begins, and then what was shown, go as JSON to the pipe that the parent reads.
 
-    This process ends with the one that holds the other end of `lifeline`.
+    This process ends with the one that holds the other end of `lifeline`. Where it hangs or crashes goes to the file `words`.
     """
     hang_on(int(lifeline))
     request = Request.from_json(json.loads(asked))
     os.set_inheritable(int(descriptor), False)
+    os.set_inheritable(int(words), False)
+    faulthandler.enable(int(words))
     with open(int(descriptor), "w", encoding="utf-8", buffering=1) as answers:
-        _arm(request)
+        watchdog = Watchdog(request.timeout, int(words))
+        watchdog.arm()
         try:
-            shown = _answered(request, answers)
+            shown = _answered(request, answers, watchdog)
         except CkptError as error:
             shown = _to_json(verdicts.cannot(error))
-        faulthandler.cancel_dump_traceback_later()
+        watchdog.rest()
         with contextlib.suppress(AttributeError, OSError, ValueError):  # the call may have closed it, or taken it away
             sys.stdout.flush()
         answers.write(json.dumps(shown) + "\n")
 
 
-def _answered(request: Request, answers: IO[str]) -> Json:
+def _answered(request: Request, answers: IO[str], watchdog: Watchdog) -> Json:
     capture = request.open()
 
     def about_to_call() -> None:
-        _arm(request)
-        answers.write("null\n")
+        answers.write(json.dumps({"notes": capture.replay_notes}) + "\n")
+        watchdog.arm()
 
     shown = call_again(capture, here=request.here, observe=request.observe(), about_to_call=about_to_call)
     if shown.exception is not None and shown.duration is not None:
         with capture.sources_in_use(), contextlib.suppress(OSError, ValueError):
             traceback.print_exception(shown.exception.with_traceback(users_part(shown.exception.__traceback__, capture.code)))
     return _to_json(shown) | {"files": [*project_files(capture), *missing_files(capture, shown.exception)]}
-
-
-def _arm(request: Request) -> None:
-    """Let this process end itself when its time is over, and say where it hung, also when that is in C code."""
-    if request.timeout is not None:
-        faulthandler.dump_traceback_later(min(max(request.timeout, _LEAST), TIMEOUT_MAX), exit=True, file=2)
 
 
 def _to_json(shown: Replay) -> Json:

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from ckpt._replaying.interpreter import check_input, given_back, has_terminal, is_plain, module_put, say, shell_let_go, standard, why
+from ckpt._replaying.tracebacks import entries, is_ours
+from ckpt.errors import PlaceholderError
 
 __all__ = ["shell"]
 
@@ -46,7 +48,19 @@ def _ipython(namespace: Mapping[str, Any], module: ModuleType | None) -> Iterato
         # `%who` lists what was captured, not the module.
         ipython.user_ns_hidden.update({name: value for name, value in vars(user).items() if name not in namespace})
         ipython.events.register("post_run_cell", _follow_last)
+        ipython.set_custom_exc((PlaceholderError,), _show_touched)
         yield ipython
+
+
+def _show_touched(
+    ipython: Any, kind: type[BaseException], error: BaseException, traceback: TracebackType, tb_offset: int | None = None
+) -> None:
+    """Show the traceback of a placeholder that was used, up to the line that used it."""
+    found = [*entries(traceback)]
+    while len(found) > 1 and is_ours(found[-1].tb_frame):
+        found.pop()
+    found[-1].tb_next = None
+    ipython.showtraceback((kind, error, traceback), tb_offset=tb_offset)
 
 
 def _ipython_config() -> Any:

@@ -1,7 +1,8 @@
 """The lines that a replayed call executes, and the variables that each of them changes.
 
-Variables are described without any code of the user's, and compared by their descriptions: what changes far inside a large value is not
-seen. Of a long run the first and the last lines are told. Other threads are not followed.
+Variables are described without any code of the user's, and compared by their descriptions, and builtin containers of up to `ITEMS` items by
+the identities of their items as well: what changes further inside is not seen. Of a long run the first and the last lines are told.
+Other threads are not followed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from ckpt._model.sources import is_project
 #: How many lines are told at the beginning and at the end, and how long the text of a variable may be.
 FIRST = LAST = 1000
 TEXT_LIMIT = 120
+#: How large a container is whose items are looked at before and after each line.
+ITEMS = 10_000
 #: Where a frame stands that is left to be entered again, and where it learns that an iterator or an awaited thing is at its end, which
 #: Python tells as an exception.
 _SUSPENDED = frozenset({"RESUME", "YIELD_VALUE"})
@@ -55,7 +58,7 @@ class _Tracer:
         self._code, self._depth = code, depth
         #: The frames that are told, how far down they are, and their variables as last described.
         self._levels: dict[FrameType, int] = {}
-        self._known: dict[FrameType, dict[str, str]] = {}
+        self._known: dict[FrameType, dict[str, tuple[str, int]]] = {}
         #: Frames that an exception is leaving.
         self._raising: set[FrameType] = set()
         #: The line that was last told of a frame: a comprehension in it comes back to it for every item.
@@ -127,10 +130,13 @@ class _Tracer:
         self._at.pop(frame, None)
 
     def _tell_changes(self, frame: FrameType) -> None:
-        known, now = self._known[frame], {name: _text(value) for name, value in list(frame.f_locals.items())}
-        for name, text in now.items():
-            if known.get(name) != text:
+        known, now = self._known[frame], {name: _seen(value) for name, value in list(frame.f_locals.items())}
+        for name, (text, sign) in now.items():
+            before = known.get(name)
+            if before is None or before[0] != text:
                 self._tell(f"{self._margin(frame)}    {name} = {text}")
+            elif before[1] != sign:
+                self._tell(f"{self._margin(frame)}    {name} is changed behind {text}")
         for name in known.keys() - now.keys():
             self._tell(f"{self._margin(frame)}    {name} is deleted")
         self._known[frame] = now
@@ -153,11 +159,32 @@ def _stands_at(frame: FrameType, instructions: frozenset[str]) -> bool:
     return dis.opname[frame.f_code.co_code[frame.f_lasti]] in instructions
 
 
+def _seen(value: object) -> tuple[str, int]:
+    """Return the text of a value, and, where that does not show all of it, what is another when other items are behind it."""
+    text = _text(value)
+    return text, _sign(value) if _is_cut(text.rpartition(" (")[0]) else 0
+
+
 def _text(value: object) -> str:
     described = describe(value)
     text = described["text"] if len(described["text"]) <= TEXT_LIMIT else f"{described['text'][:TEXT_LIMIT]}..."
     length = described.get("length")
-    return text if length is None or not text.endswith("...") else f"{text} ({length})"
+    return f"{text} ({length})" if length is not None and _is_cut(text) else text
+
+
+def _is_cut(text: str) -> bool:
+    return text.rstrip("]})>").endswith("...")
+
+
+def _sign(value: object) -> int:
+    """Return a number that is another one when other items are in a builtin container; 0 for anything else, and for what has too many."""
+    if type(value) is list and len(value) <= ITEMS:
+        return hash(tuple(map(id, value)))
+    if type(value) is dict and len(value) <= ITEMS:
+        return hash((tuple(map(id, value)), tuple(map(id, value.values()))))
+    if type(value) is set and len(value) <= ITEMS:
+        return hash(tuple(map(id, value)))
+    return hash(bytes(value)) if type(value) is bytearray and len(value) <= ITEMS else 0
 
 
 def _write(line: str) -> None:

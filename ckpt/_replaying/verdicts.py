@@ -57,14 +57,19 @@ class Replay:
     has_timed_out: bool = False
     #: Why the replay may show something else than the first run would, one line each.
     notes: tuple[str, ...] = ()
+    #: Where a replay in a child process hung or crashed, as lines; without those of ckpt.
+    stack: tuple[str, ...] = ()
     #: The project's files that a replay in a child process used.
     files: tuple[str, ...] = ()
 
     def exit_code(self, *, bisect: bool = False) -> int:
-        """Return 0 when the call returned, else 1; for `git bisect run`, 125 where the replay says nothing about the captured failure."""
+        """Return 0 when the call returned, and did not handle the captured exception again, else 1.
+
+        For `git bisect run`, 125 where the replay says nothing about the captured failure.
+        """
         if bisect and (self.verdict in {DIFFERENT_FAILURE, CANNOT_REPLAY} or (self.has_timed_out and self.verdict != SAME_FAILURE)):
             return SAYS_NOTHING
-        return 0 if self.has_returned else 1
+        return 0 if self.has_returned and self.verdict not in {SAME_FAILURE, CANNOT_REPLAY} else 1
 
 
 def cannot(error: CkptError) -> Replay:
@@ -72,11 +77,11 @@ def cannot(error: CkptError) -> Replay:
     return Replay(verdict=CANNOT_REPLAY, detail=error.message, has_returned=False, exception=error, error=_error(error), hint=error.hint)
 
 
-def returned(header: Header, value: Any, duration: float, *, is_iterated: bool = False) -> Replay:
+def returned(header: Header, value: Any, duration: float | None, *, is_iterated: bool = False) -> Replay:
     """Return what it means that the call returned `value` now. What a generator yields was not recorded, so it is not compared."""
     verdict, detail = STILL_PASSES, "it returns as it did"
     if header.is_failure:
-        verdict, detail = FIXED, f"{_before(header)} then, and returns now"
+        verdict, detail = FIXED, f"{_before(header)} then, and {'does not' if header.handled else 'returns'} now"
     elif header.status != RETURNED:
         detail = f"{_before(header)} then, and returns now"
     elif is_iterated:
@@ -119,7 +124,7 @@ def _before(header: Header) -> str:
     if header.status == LEFT and header.exception:
         return _LEFT.get(header.exception.partition(":")[0], f"it was left by {header.exception}")
     if header.exception:
-        return f"it raised {header.exception}"
+        return f"it {'handled' if header.handled else 'raised'} {header.exception}"
     return "it returned" if header.status == RETURNED else "it had not ended"
 
 
@@ -137,21 +142,27 @@ def _shown(value: Json, other: Json) -> str:
 
 def _of_raised(capture: Capture, error: BaseException) -> tuple[str, str]:
     header = capture.header
-    touched = _placeholder_error(error)
+    touched = placeholder_error(error)
     if touched is not None:
         secret = touched.message.partition(f"{MARK}: ")[2].removesuffix(".")
         ways = ways_out(line for line in capture.replay_notes if secret and secret in line)
         return CANNOT_REPLAY, " ".join([touched.message, *ways[:_WAYS]])
-    now = f"{type_name(type(error))}: {exception_text(error)}".removesuffix(": ")
+    now = told(error)
     if header.is_failure:
-        differs = _difference(capture, error)
+        differs = difference(capture, error)
         return (DIFFERENT_FAILURE, differs) if differs else (SAME_FAILURE, now)
     if header.status == LEFT and (header.exception or "").partition(":")[0] == type_name(type(error)):
         return SAME_FAILURE, f"it is left by {now}, as it was then"
     return NEW_FAILURE, f"{_before(header)} then, and raises {now} now"
 
 
-def _placeholder_error(error: BaseException | None) -> PlaceholderError | None:
+def told(error: BaseException) -> str:
+    """Return type and message of an exception."""
+    return f"{type_name(type(error))}: {exception_text(error)}".removesuffix(": ")
+
+
+def placeholder_error(error: BaseException | None) -> PlaceholderError | None:
+    """Return the error of a placeholder that was used, when an exception comes from one."""
     return next((each for each in related(error) if isinstance(each, PlaceholderError)), None)
 
 
@@ -171,7 +182,7 @@ def _members(error: BaseException) -> tuple[BaseException, ...]:
     return error.exceptions if isinstance(error, BaseExceptionGroup) else ()
 
 
-def _difference(capture: Capture, error: BaseException) -> str:
+def difference(capture: Capture, error: BaseException) -> str:
     """Return how a failure differs from the captured one; empty when it is the same."""
     then = _captured(capture)
     if then is None:

@@ -26,6 +26,8 @@ __all__ = [
     "resolve",
     "set_ckpt_dir",
     "state_directory",
+    "store_inside",
+    "temporary_directory",
     "working_directory",
 ]
 
@@ -42,6 +44,8 @@ class Location:
     path: str
     #: `option`, `PYCKPT_DIR`, `search`, `XDG` or `temporary`.
     found_by: str
+    #: Why it is no better place, where it is a temporary one.
+    reason: str = ""
     #: Stores that were passed over, each with the reason.
     warnings: tuple[str, ...] = ()
 
@@ -67,10 +71,15 @@ def locate(
         return Location(path=_absolute(named, environ, cwd), found_by="PYCKPT_DIR" if option is None else "option")
     warnings: list[str] = []
     path, found_by = _search(cwd, warnings) if cwd else None, "search"
-    if not path:
-        home = state()
-        path, found_by = (os.path.join(home, "pyckpt"), "XDG") if home else (_temporary(environ), "temporary")
-    return Location(path=path, found_by=found_by, warnings=tuple(warnings))
+    if path:
+        return Location(path=path, found_by=found_by, warnings=tuple(warnings))
+    home = state()
+    if home:
+        return Location(path=os.path.join(home, "pyckpt"), found_by="XDG", warnings=tuple(warnings))
+    missing = f"there is no home directory {environ.get('HOME') or os.path.expanduser('~')!r}"
+    return Location(
+        path=os.path.join(temporary_directory(environ), "pyckpt"), found_by="temporary", reason=missing, warnings=tuple(warnings)
+    )
 
 
 def state_directory() -> str | None:
@@ -151,6 +160,12 @@ def _search(cwd: str, warnings: list[str]) -> str | None:
         directory = parent
 
 
+def store_inside(directory: str) -> str | None:
+    """Return the store that a search from `directory` would find in it; None when there is none."""
+    path = os.path.join(directory, DIRECTORY)
+    return path if _why_not(path) is None else None
+
+
 def _why_not(path: str) -> str | None:
     """Return None for a usable store, an empty text when there is none at `path`, else what is wrong with it."""
     try:
@@ -214,8 +229,11 @@ def working_directory() -> str:
     return ""
 
 
-def _temporary(environ: Mapping[str, str]) -> str:
-    """Return this user's directory under the temporary one; raise `StoreError` when somebody else sits there."""
+def temporary_directory(environ: Mapping[str, str]) -> str:
+    """Return what takes the place of the state directory where there is no home: this user's directory under the temporary one.
+
+    Raises `StoreError` when somebody else sits there.
+    """
     import tempfile
 
     user = os.getuid() if hasattr(os, "getuid") else environ.get("USERNAME", "user")

@@ -6,22 +6,22 @@ owners and one maintainer rewrite them): a reader drops duplicates by id and lis
 
 from __future__ import annotations
 
-import difflib
 import gc
 import json
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from ckpt._model.record import FAILURES, Header
+from ckpt._model.record import Header
 from ckpt._store import trust
 from ckpt._store.captures import WRONG, Run, Trace, retain
 from ckpt._store.files import host, is_held
+from ckpt._store.finding import meant
 from ckpt._store.journal import Finding, Line, Report, scan
+from ckpt._store.location import store_inside
 from ckpt._store.merging import Known, merge
 from ckpt._store.objects import Objects
 from ckpt._store.quota import excess
@@ -36,9 +36,6 @@ __all__ = ["Finding", "Moment", "Store", "Stored"]
 TRIES = 20
 #: Seconds by which the times of files may lag behind the clock.
 TICK = 0.02
-#: How far back `name~2` may go.
-BACK = re.compile(r"[0-9]{1,9}", re.ASCII)
-ID = re.compile(r"[0-9a-f]{4,16}", re.ASCII)
 
 
 class Store:
@@ -180,8 +177,12 @@ class Store:
 
     def _found(self, living: list[Trace], text: str | None, newest_failure: bool) -> Trace:
         if not living:
-            raise NotFoundError(f"There are no captures in {self.path!r}.", hint="ckpt info")
-        return _find(living, text, newest_failure)
+            import shlex  # a recorder has no use for it
+
+            inside = store_inside(self.path)
+            hint = f"ckpt --ckpt-dir {shlex.quote(inside)} info" if inside else "ckpt info"
+            raise NotFoundError(f"There are no captures in {self.path!r}.", hint=hint)
+        return meant(living, text, newest_failure=newest_failure)
 
     def _headers(self, living: list[Trace]) -> list[Header]:
         sizes = self.objects.names()
@@ -291,38 +292,3 @@ def _has_header(trace: Trace, sizes: Mapping[str, int]) -> bool:
     except WRONG:
         return False
     return True
-
-
-def _find(living: list[Trace], text: str | None, newest_failure: bool) -> Trace:
-    if text is None:
-        return _newest(living, newest_failure)
-    name, tilde, back = text.rpartition("~")
-    if tilde and BACK.fullmatch(back) and (named := _named(living, name)):
-        if int(back) < len(named):
-            return named[-1 - int(back)]
-        raise NotFoundError(f"There are only {len(named)} captures named {name!r}.", hint=f"ckpt info {name}")
-    if named := _named(living, text):
-        return _newest(named, newest_failure)
-    return _by_id(living, text)
-
-
-def _newest(living: list[Trace], failure: bool) -> Trace:
-    failures = [trace for trace in living if trace.status in FAILURES] if failure else []
-    return (failures or living)[-1]
-
-
-def _named(living: list[Trace], name: str) -> list[Trace]:
-    return [trace for trace in living if name in (trace.first.name, f"{trace.first.module}.{trace.first.name}")]
-
-
-def _by_id(living: list[Trace], text: str) -> Trace:
-    found = [trace for trace in living if trace.id.startswith(text)] if ID.fullmatch(text) else []
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise NotFoundError(f"{len(found)} captures have an id that begins with {text!r}.", hint="ckpt info")
-    nearest = difflib.get_close_matches(text, {trace.first.name for trace in living}, 1)
-    count = "There is 1 capture" if len(living) == 1 else f"There are {len(living)} captures"
-    if not nearest:
-        raise NotFoundError(f"No capture is named {text!r}. {count}.", hint="ckpt info")
-    raise NotFoundError(f"No capture is named {text!r}. {count}; the nearest name is {nearest[0]!r}.", hint=f"ckpt info {nearest[0]}")

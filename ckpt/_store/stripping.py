@@ -24,7 +24,22 @@ _NOBODY = {"host": "", "boot": "", "user": ""}
 #: Of its record: neither command line nor working directory, paths, user, host or interpreter.
 _PROCESS = ("python", "implementation", "platform", "main", "packages", "commit", "files", "modules", "edited", "omitted", "limits")
 #: Of an event. `process` and `parts` are new.
-_EVENT = ("event", "id", "name", "module", "qualname", "keep", "time", "duration", "tags", "exception", "value", "view", "sources", "handled")
+_EVENT = (
+    "event",
+    "id",
+    "name",
+    "module",
+    "qualname",
+    "keep",
+    "time",
+    "duration",
+    "tags",
+    "exception",
+    "value",
+    "view",
+    "sources",
+    "handled",
+)
 #: The home directory of anybody, as paths have it.
 _HOME = re.compile(r"/(?:home|Users)/[^/\\\s\"'<>:,;()]+|/root(?![\w.-])|[A-Za-z]:(?:\\+|/)Users(?:\\+|/)[^/\\\s\"'<>:,;()]+")
 #: Names of users and hosts that say nothing about anybody.

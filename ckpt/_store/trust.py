@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import cache
 
 from ckpt._model.interrupts import let_pass
-from ckpt._store.location import make_directories, state_directory
+from ckpt._store.location import make_directories, state_directory, temporary_directory
 from ckpt.errors import StoreError
 
 __all__ = ["is_signed", "key", "key_path", "present_key", "sign", "signer"]
@@ -25,7 +25,7 @@ BLOCK = 64
 
 
 def key() -> bytes | None:
-    """Return this user's key, made on first need; None when there is no home for it or it cannot be made or read.
+    """Return this user's key, made on first need; None when there is no place for it or it cannot be made or read.
 
     Raises `StoreError` for a key that others can read or that another user owns. The answer is kept for the process.
     """
@@ -40,9 +40,15 @@ def present_key() -> bytes | None:
 
 
 def key_path() -> str | None:
-    """Return where the key lies: `ckpt/key` in this user's state directory; None without a home."""
-    state = state_directory()
-    return os.path.join(state, "ckpt", "key") if state else None
+    """Return where the key lies: `ckpt/key` in this user's state directory, or in what takes its place without a home; None without both.
+
+    Raises `StoreError` when another user sits in that place.
+    """
+    try:
+        return os.path.join(state_directory() or temporary_directory(os.environ), "ckpt", "key")
+    except OSError as err:  # there is no temporary directory either
+        let_pass(err)
+        return None
 
 
 def sign(key: bytes | None, message: bytes) -> str:

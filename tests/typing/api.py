@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any, assert_type
 
 import ckpt
@@ -60,6 +61,6 @@ async def use() -> None:
     assert_type(ckpt.get_ckpt_dir(), str)
     with ckpt.tags(run=1):
         ckpt.set_ckpt_dir("here")
-    loaded = ckpt.load("load")
+    loaded = ckpt.load("load", code=Path("folder"))
     assert_type(loaded.exception, BaseException | None)
     assert_type([header["id"] for header in ckpt.captures()], list[Any])
