@@ -63,7 +63,8 @@ class Watchdog:
         if not over.acquire(timeout=seconds):
             with contextlib.suppress(Exception):  # the program goes on meanwhile, and may have closed the file
                 os.write(self._words, "".join(f"{line}\n" for line in _waiting()).encode("utf-8", "backslashreplace"))
-            faulthandler.dump_traceback_later(_MORE, exit=True, file=self._words)
+            if self._over is over:
+                faulthandler.dump_traceback_later(_MORE, exit=True, file=self._words)
 
 
 def _waiting() -> Iterator[str]:
