@@ -312,7 +312,7 @@ def test_why_a_replay_can_lie_is_said_of_one_that_does_not_end_too(shop: Project
     shop.call("import shop; shop.price([0])")
     shop.edit("shop.py", "10 // n", "time.sleep(60)")
     note = "only the failure was recorded: what the call itself changed in n is changed already"
-    assert shop.replay("--timeout", "2")["notes"] == [note]
+    assert shop.replay("--timeout", "5")["notes"] == [note]
     shop.edit("shop.py", "time.sleep(60)", "os._exit(1)")
     assert shop.replay("--timeout", "30")["notes"] == [note]
 
@@ -329,9 +329,9 @@ def test_a_hang_is_ended_after_its_time(shop: Project) -> None:
             time.sleep(0.05)
         hanging.send_signal(signal.SIGINT)
     assert shop.store.find().exception == "KeyboardInterrupt"
-    done = shop.ckpt("run", "--timeout", "3")
+    done = shop.ckpt("run", "--timeout", "5")
     assert done.returncode == 1
-    assert last(done) == "same failure: it raised KeyboardInterrupt then, and it is still running after 3 s [3 s]"
+    assert last(done) == "same failure: it raised KeyboardInterrupt then, and it is still running after 5 s [5 s]"
     assert re.search(r'File ".*shop.py", line \d+ in hangs\n(note: .*\n)*same failure: ', done.stderr)
     shop.edit("shop.py", "time.sleep(seconds)", "return 'awake'")
     done = shop.ckpt("run", "--timeout", "10")
@@ -343,7 +343,7 @@ def test_a_hang_of_a_call_that_failed_is_a_different_failure(shop: Project) -> N
     """A call that raised and now hangs does not do the same; of one that hangs while it is imported nothing can be said."""
     shop.call("import shop; shop.price(0)")
     shop.edit("shop.py", "10 // n", "time.sleep(60)")
-    assert shop.replay("--timeout", "3")["verdict"] == "different failure"
+    assert shop.replay("--timeout", "5")["verdict"] == "different failure"
     shop.edit("shop.py", "class Shut", "time.sleep(60)\n\nclass Shut")
     told = shop.replay("--timeout", "3")
     assert (told["verdict"], told["detail"]) == ("cannot replay", "it is still loading after 3 s")
@@ -359,7 +359,7 @@ def test_what_a_hanging_call_has_started_is_ended_with_it(shop: Project) -> None
     """No child process of a call that was ended goes on."""
     shop.call("import shop; shop.stock(0)")
     shop.edit("shop.py", "return [n] * 3", "import subprocess; subprocess.run(['sh', '-c', 'echo $$ > pid; exec sleep 60'])")
-    shop.replay("--timeout", "2")
+    shop.replay("--timeout", "5")
     processes.wait_until_gone(int((shop.path / "pid").read_text()))
 
 
@@ -493,7 +493,7 @@ def test_what_many_replays_print_is_not_mixed_up(shop: Project) -> None:
     shop.call("import shop; shop.stock(1); shop.hangs(0)")
     shop.edit("shop.py", "def stock(n):\n", "def stock(n):\n    print('out'), print('err', file=sys.stderr)\n")
     shop.edit("shop.py", "time.sleep(seconds)", "time.sleep(60)")
-    done = shop.ckpt("run", "--all", "--timeout", "2")
+    done = shop.ckpt("run", "--all", "--timeout", "5")
     assert done.returncode == 1
     assert not re.search("^(out|err)$", done.stdout + done.stderr, re.MULTILINE)
     assert "new failure" in done.stdout
@@ -664,7 +664,7 @@ def test_a_coroutine_that_hangs_names_the_lines_that_wait(home: Path, tmp_path: 
     project = Project(tmp_path / "project")
     script = project.write("waiting.py", WAITING)
     project.python("waiting.py", check=True)
-    lines = project.ckpt("run", "--timeout", "2").stderr.splitlines()
+    lines = project.ckpt("run", "--timeout", "5").stderr.splitlines()
     assert [f'  File "{script}", line {number} in {name}' for number, name in ((12, "reader"), (9, "consume"))] == lines[1:3]
     assert re.fullmatch(r"Task 'Task-\d+' \(most recent await first\):", lines[0])
     other = lines.index("Task 'the other' (most recent await first):")

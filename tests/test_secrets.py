@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import re
 import shlex
+import sys
+import threading
+import types
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from hypothesis import strategies as st
 import ckpt
 from ckpt._model.placeholder import Placeholder
 from ckpt._model.redact import is_secret
+from ckpt._model.searching import Search
+from ckpt._model.secrets import Secrets
 from ckpt._store.store import Store
 from tests import planting
 from tests.workplace import Project, last
@@ -197,6 +202,39 @@ def test_what_is_not_promised_is_said(planted: bytes, place: str) -> None:
     assert all(
         planting.secret(place, way).encode() in planted for way in planting.ways_of(place) if way not in {"made in a function", "callers"}
     )
+
+
+def test_looking_for_secrets_asks_no_hash_of_the_program_s() -> None:
+    """Neither that of a metaclass, of an object, a class or what is in one, nor those of the keys of many dicts."""
+    asked: list[str] = []
+
+    class Meta(type):
+        def __hash__(cls) -> int:
+            asked.append(cls.__name__)
+            return 1
+
+    class Odd(metaclass=Meta):
+        pass
+
+    class Key:
+        def __hash__(self) -> int:
+            asked.append("key")
+            return id(self)
+
+    made = type("Made", (), {"held": Odd()})
+    keyed = [{Key(): 1} for _ in range(200)]
+    asked.clear()
+    assert Search().run([Odd(), Odd, made, made(), keyed]) is None
+    assert asked == []
+
+
+def test_the_code_that_a_secret_object_knows_is_no_secret() -> None:
+    """The texts of its classes and modules (their files, what they document) are masked nowhere; its own are."""
+    client = types.SimpleNamespace(value=SECRET, kind=Project, module=planting)
+    found = Secrets()
+    found.add("credentials", client)
+    told = f"{SECRET} in {planting.__file__}: {planting.__doc__} {Project.__doc__}"
+    assert found.cover(told) == told.replace(SECRET, "<redacted>")
 
 
 @pytest.fixture
@@ -407,6 +445,35 @@ def test_a_secret_on_the_command_line_is_masked_once_it_is_known(tmp_path: Path,
     held = b"".join(path.read_bytes() for path in files(project.path / ".pyckpt"))
     assert SECRET.encode() not in held
     assert b'"argv":["job.py","<redacted>"]' in held
+
+
+def test_threads_mask_their_secrets_on_the_command_line_all_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are recorded at once, no capture leads to a command line with its own secret."""
+    texts = [f"sec-{number}-Zq9x" for number in range(32)]
+    monkeypatch.setattr("sys.argv", ["job.py", *texts])
+    together = threading.Barrier(len(texts))
+
+    @ckpt.ckpt(keep=len(texts))
+    def login(number: int, password: str) -> None:
+        pass
+
+    def log_in(number: int) -> None:
+        together.wait()
+        login(number, texts[number])
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=log_in, args=(number,)) for number in range(len(texts))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    captures = [ckpt.load(header.id) for header in store.headers()]
+    assert [capture.args[0] for capture in captures if texts[capture.args[0]] in capture.process["argv"]] == []
+    assert len(captures) == len(texts)
 
 
 def test_a_secret_object_that_occurs_twice_is_still_one(store: Store) -> None:

@@ -68,7 +68,8 @@ def run(  # noqa: PLR0913 - one parameter for each option
     """Call the function again; give a verdict.
 
     The captured arguments, today's code. Without NAME: the newest failure, or the newest capture when none failed. What it returned is
-    printed last; the verdict is the last line on standard error. Exit code 0 when the call returned, 1 when it raised.
+    printed last; the verdict is the last line on standard error. Exit code 0 when the call returned, 1 when it raised, or handled once more
+    what it had handed to capture_exception().
     """
     everything = everything or is_pattern(name)
     only_one({"--debug": debug, "--shell": shell, "--watch": watch, "--bisect": bisect, "--all": everything})

@@ -59,7 +59,7 @@ def _choose(kind: type) -> int:
             return found
     if issubclass(kind, tuple):
         return OBJECT if type(definition_of(kind, "_fields")) is tuple else SEQUENCE
-    if kind in _OPENED or issubclass(kind, BaseException | type):
+    if (has_plain_hash(kind) and kind in _OPENED) or issubclass(kind, BaseException | type):  # a type may have a hash of its own
         return OBJECT
     closed = kind is Placeholder or kind is ModuleReference or issubclass(kind, ModuleType)
     return CLOSED if closed or is_built_in(kind) or refusal(kind) is not None else OBJECT
@@ -99,7 +99,7 @@ def _fields_of_class(cls: type) -> dict[str, Any]:
     if _goes_by_name(cls, module_of(cls), name_of(cls)):
         return {}
     found = {name: value for name, value in attributes_of(cls).items() if not name.startswith("__")}
-    hidden = [getattr(value, name) for value in found.values() for name in _FUNCTIONS.get(type(value), ())]
+    hidden = [getattr(value, name) for value in found.values() for kind in _FUNCTIONS if type(value) is kind for name in _FUNCTIONS[kind]]
     return {**found, "()": hidden}
 
 

@@ -207,10 +207,12 @@ def _by_type(items: Any) -> list[Any]:
 
 
 def _by_shape(dicts: list[dict[Any, Any]]) -> list[list[dict[Any, Any]]]:
-    """Return dicts in groups that have the same keys."""
+    """Return dicts in groups that have the same keys; many keys, and those with a hash of their own, are only counted."""
     groups: dict[Any, list[dict[Any, Any]]] = {}
     for held in dicts:
-        groups.setdefault(tuple(dict.keys(held)) if dict.__len__(held) <= _SHORT else dict.__len__(held), []).append(held)
+        keys = dict.keys(held)
+        is_plain = len(keys) <= _SHORT and _PLAIN.issuperset(map(id, map(type, keys)))
+        groups.setdefault(tuple(keys) if is_plain else len(keys), []).append(held)
     return [*groups.values()]
 
 

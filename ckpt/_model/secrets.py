@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from json.encoder import encode_basestring as in_json
 from json.encoder import encode_basestring_ascii as in_ascii_json
+from types import ModuleType
 from typing import Any
 
 from ckpt._model.describe import type_name
@@ -206,7 +207,7 @@ def _texts_in(value: Any, depth: int) -> Iterator[str | bytes]:
     kind = type(value)
     if kind is str or kind is bytes:
         yield value
-    elif depth:
+    elif depth and not issubclass(kind, type | ModuleType):  # the texts of code are no secret
         for part in islice(_parts_of(value, kind), _MOST):
             yield from _texts_in(part, depth - 1)
 

@@ -57,7 +57,7 @@ class Ground:
         self._names: dict[str, tuple[bytes, str]] = {}
         #: What the process record was last made of, and its name.
         self._said: tuple[object, str] = ((), "")
-        #: The arguments of the program without the secrets of all captures so far; empty before there was one.
+        #: The arguments of the program without the secrets of the captures so far; empty before there was one.
         self._argv: list[str] = []
         self._looked = time.monotonic()
         self.journal.open()  # from now on the store knows that this process lives, and spares the objects it makes
@@ -65,19 +65,20 @@ class Ground:
 
     def process(self, secrets: Secrets | None = None) -> str:
         """Return the name of the process record as things stand now, without `secrets`, written with the first event that names it."""
-        if secrets is not None:
-            self._argv = [*map(secrets.cover, self._argv or arguments())]
-        known = (len(sys.modules), location.working_directory(), len(sys.path), self.pid, len(self._sources.edited), self._argv)
+        argv = self._argv
+        if secrets is not None:  # this capture goes by what it makes of them itself: another thread may take its own out meanwhile
+            argv = self._argv = [*map(secrets.cover, argv or arguments())]
+        known = (len(sys.modules), location.working_directory(), len(sys.path), self.pid, len(self._sources.edited), argv)
         said = self._said
         if time.monotonic() - self._looked > PAUSE:
             self._looked = time.monotonic()
             self._keep_texts()
         if said[0] != known:
             sources = self._describe_sources()
-            record = json.dumps(describe_process(sources, self._argv or None), separators=(",", ":"))
+            record = json.dumps(describe_process(sources, argv or None), separators=(",", ":"))
             name = self.journal.share("process", record.encode(), sorted(set(sources["files"].values())), self._keep_texts)
             # Both at once: another thread must not find the new state with the old name. Looking has shown which files have changed.
-            self._said = said = ((*known[:-2], len(self._sources.edited), self._argv), name)
+            self._said = said = ((*known[:-2], len(self._sources.edited), argv), name)
         return said[1]
 
     def _describe_sources(self) -> Json:

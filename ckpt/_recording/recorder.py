@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from json.encoder import encode_basestring_ascii as quote
 from types import CodeType, FrameType, TracebackType
 from typing import Any
@@ -173,9 +174,10 @@ class Recorder:
         function = self._function.unlike_others()
         if function is not None:
             root["function"] = function
+        search: Search = self._search if function is None else partial(self._search, function=function)
         secrets = None if self._calm_on is here else self._search_names(here, positional, kwargs)
         texts = [described_json(value, name) for value, name in named(self._code, args, kwargs)]
-        encoded = self._encode(here, root, [positional, kwargs], secrets, self._search, nested=nested)
+        encoded = self._encode(here, root, [positional, kwargs], secrets, search, nested=nested)
         secrets, tags = encoded.secrets, tags_json()
         if secrets is not None:
             conceal(texts, (*positional, *kwargs.values()), secrets)
@@ -194,11 +196,11 @@ class Recorder:
         call.started = time.perf_counter()
         return call
 
-    def _search(self, containers: Sequence[Container]) -> Secrets | None:
+    def _search(self, containers: Sequence[Container], function: object = None) -> Secrets | None:
         args, kwargs = containers
         assert isinstance(args, list)
         assert isinstance(kwargs, dict)
-        return conceal_call(self._code, args, kwargs, self._function.unlike_others())
+        return conceal_call(self._code, args, kwargs, function)
 
     def _search_names(self, here: Ground, args: list[Any], kwargs: dict[str, Any]) -> Secrets | None:
         """Return what is secret by the names of arguments; that no parameter is, is remembered."""

@@ -240,5 +240,5 @@ def temporary_directory(environ: Mapping[str, str]) -> str:
     path = os.path.join(tempfile.gettempdir(), f"pyckpt-{user}")
     reason = _why_not(path)
     if reason:
-        raise StoreError(f"There is no home directory, and {path!r} cannot be used: {reason}.", hint="export PYCKPT_DIR=PATH")
+        raise StoreError(f"There is no home directory, and {path!r} cannot be used: {reason}.", hint="export XDG_STATE_HOME=PATH")
     return path
