@@ -50,12 +50,12 @@ def test_sizes(tmp_path: Path, text: str, size: int) -> None:
         ("[tool.ckpt]\nsource_file_limit = -1\n", "source_file_limit = -1 is no size"),
         ('[tool.ckpt]\nsource_file_limit = "many"\n', "source_file_limit = 'many' is no size"),
         ("[tool.ckpt]\nsource_file_limit = true\n", "source_file_limit = True is no size"),
-        ('[tool.ckpt]\nsource_exclude = "gen"\n', "source_exclude = 'gen' is no list of patterns"),
+        ("[tool.ckpt]\nsource_exclude = 7\n", "source_exclude = 7 is no list of patterns"),
         ("[tool.ckpt]\nsource_flie_limit = 1\n", "[tool.ckpt] has no setting 'source_flie_limit'"),
         ("[tool]\nckpt = 3\n#tool.ckpt", "[tool.ckpt] is no table"),
-        ("[tool.ckpt\n", "cannot be read: "),
-        ("tool = 1\n#tool.ckpt", "cannot be read: "),
-        ("[tool.ckpt]\nx = '\udcff'", "cannot be read: "),
+        ("[tool.ckpt\n", "cannot be read, and nothing in it holds: "),
+        ("tool = 1\n#tool.ckpt", "cannot be read, and nothing in it holds: "),
+        ("[tool.ckpt]\nx = '\udcff'", "cannot be read, and nothing in it holds: "),
     ],
 )
 def test_what_makes_no_sense_is_passed_over_and_told(tmp_path: Path, text: str, complaint: str) -> None:
@@ -65,6 +65,13 @@ def test_what_makes_no_sense_is_passed_over_and_told(tmp_path: Path, text: str, 
     assert (config.source_file_limit, config.source_exclude) == (1 << 20, ())
     assert len(config.complaints) == 1
     assert complaint in config.complaints[0]
+
+
+def test_one_text_is_a_list_of_one(tmp_path: Path) -> None:
+    """Who leaves the brackets out means the same: a name that should be hidden must not be shown for that."""
+    (tmp_path / "pyproject.toml").write_text('[tool.ckpt]\nsecret = "matrikel"\nsource_exclude = "gen/"\n')
+    config = read_config(str(tmp_path))
+    assert (config.secret, config.source_exclude, config.complaints) == (("matrikel",), (str(tmp_path / "gen/*"),), ())
 
 
 def test_a_recording_process_warns_of_a_wrong_setting_and_goes_on(home: Path, tmp_path: Path) -> None:

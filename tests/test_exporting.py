@@ -755,6 +755,7 @@ def test_a_huge_sparse_file_costs_nothing(file: Path, tmp_path: Path, home: Path
         ("text", "is not a .ckpt file"),
         ("zip", "is not a .ckpt file"),
         ("half", "damaged|not there|do not end"),
+        ("tail", "is damaged: 1000 bytes at its end belong to nothing"),
         ("checkpoint", "makes no sense|does not write|holds no captures"),
     ],
 )
@@ -772,6 +773,7 @@ def test_what_is_no_exported_file_is_said_in_one_line(file: Path, elsewhere: Mac
         "text": lambda: path.write_text("hello\n" * 1000),
         "zip": lambda: path.write_bytes(b"PK\x03\x04" + bytes(1000)),
         "half": lambda: path.write_bytes(data[: len(data) // 2]),
+        "tail": lambda: path.write_bytes(data + bytes(-len(data) % 64) + b"x" * 1000),
         "checkpoint": lambda: shutil.copy(ROOT / "tests/golden/format-1.ckpt", path),
     }
     make[kind]()

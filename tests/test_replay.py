@@ -408,6 +408,7 @@ LITERALS = "numbers, texts in quotes, None, True, False, and lists, tuples, dict
         ("rows=", "'' is no Python literal.", """a text stands in quotes: --set 'rows=""'"""),
         ("rows=f()", "'f()' is no Python literal.", LITERALS),
         ("rows=[Row(1)]", "'[Row(1)]' is no Python literal.", LITERALS),
+        ("rows=@env:", "@env: names no variable.", "--set rows=@env:VARIABLE"),
         ("rows=@env:NOWHERE", "There is no variable 'NOWHERE' in the environment.", "export NOWHERE=..."),
     ],
 )

@@ -352,6 +352,16 @@ def test_a_name_far_from_all_has_no_nearest(store: Store, calls: Calls) -> None:
         store.find("zz")
 
 
+def test_a_file_is_no_name(store: Store, calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever gives a file that was exported is told the command that takes it."""
+    calls.call(number(0))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a bug.ckpt").touch()
+    with pytest.raises(NotFoundError, match=r"'a bug\.ckpt' is a file") as caught:
+        store.find("a bug.ckpt")
+    assert caught.value.hint == "ckpt import 'a bug.ckpt'"
+
+
 def test_the_beginning_of_an_id_may_be_too_short(store: Store, calls: Calls) -> None:
     """Whoever types fewer digits than an id needs is told so, when there is such an id."""
     calls.call("abc1000000000001")

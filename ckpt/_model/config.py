@@ -61,7 +61,7 @@ def read_config(directory: str) -> Config:
         table = tomllib.loads(text.decode()).get("tool", {}).get("ckpt", {})
     except (OSError, ValueError, AttributeError, ImportError) as error:
         let_pass(error)
-        return Config(complaints=(f"{file} cannot be read: {error}",)) if file else Config()
+        return Config(complaints=(f"{file} cannot be read, and nothing in it holds: {error}",)) if file else Config()
     return _config(file, table) if isinstance(table, dict) else Config(complaints=(f"{file}: [tool.ckpt] is no table",))
 
 
@@ -101,17 +101,25 @@ def _size(value: object, root: str) -> int:
     return value
 
 
+def _texts(value: object) -> list[str] | None:
+    """Return a list of texts, or of the only one; None for anything else."""
+    found = value if isinstance(value, list) else [value]
+    return found if all(isinstance(text, str) for text in found) else None
+
+
 def _patterns(value: object, root: str) -> tuple[str, ...]:
     """Return patterns, those that are relative made absolute; one that ends with a slash means everything below."""
-    if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):
+    found = _texts(value)
+    if found is None:
         raise ValueError("list of patterns")
-    return tuple(os.path.join(root, f"{pattern}*" if pattern.endswith("/") else pattern) for pattern in value)
+    return tuple(os.path.join(root, f"{pattern}*" if pattern.endswith("/") else pattern) for pattern in found)
 
 
 def _names(value: object, root: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) and words(name) for name in value):
-        raise ValueError('list of names: ["student_id"]')
-    return tuple(value)
+    found = _texts(value)
+    if found is None or not all(map(words, found)):
+        raise ValueError('list of names, and has no effect: ["student_id"]')
+    return tuple(found)
 
 
 _KINDS: dict[str, Callable[[object, str], object]] = {

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, MutableMapping, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, repeat
+from operator import is_
 from typing import Any
 
 from ckpt._model.holding import CLOSED, MAPPING, SEQUENCE, fields_of_all, sequence, way
@@ -198,10 +199,9 @@ def _some(items: Any, most: int = _ITEMS) -> Any:
 
 def _by_type(items: Any) -> list[Any]:
     """Return the items in groups of one type; the plain ones, in which there are no names, together and first."""
-    kinds = set(map(id, map(type, items)))
-    if len(kinds) == 1:
+    if all(map(is_, map(type, items), repeat(type(items[0])))):
         return [items]
-    groups: dict[int, list[Any]] = {kind: [] for kind in kinds - _PLAIN}
+    groups: dict[int, list[Any]] = {kind: [] for kind in set(map(id, map(type, items))) - _PLAIN}
     plain = [item for item in items if (group := groups.get(id(type(item)))) is None or group.append(item)]  # type: ignore[func-returns-value]
     return [plain, *groups.values()] if plain else [*groups.values()]
 

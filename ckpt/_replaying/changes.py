@@ -61,6 +61,8 @@ def _split(text: str) -> tuple[str | None, str]:
 def _value(name: str, text: str, environ: Mapping[str, str]) -> Any:
     if text.startswith(FROM_ENVIRONMENT):
         variable = text.removeprefix(FROM_ENVIRONMENT)
+        if not variable:
+            raise UsageError(f"{FROM_ENVIRONMENT} names no variable.", hint=f"--set {name}={FROM_ENVIRONMENT}VARIABLE")
         if variable not in environ:
             raise UsageError(f"There is no variable {variable!r} in the environment.", hint=f"export {variable}=...")
         return environ[variable]

@@ -218,6 +218,10 @@ class Archive:
         self._check_place(length, at)
         return self._source.read(length, self._begin + at)
 
+    def left_behind(self, at: int) -> int:
+        """Return how many bytes the file has behind the offset `at` and what fills it up to the next multiple of 64."""
+        return max(0, self._source.size - self._begin - _aligned(at))
+
     def names(self) -> dict[str, int]:
         """Return the objects in the file, each with its size."""
         return {name: length for name, (_, length) in self._places.items()}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 
 from ckpt._model.record import FAILURES
@@ -73,6 +75,8 @@ def _ambiguous(ids: Sequence[str], text: str) -> NotFoundError:
 
 
 def _unknown(living: Sequence[Trace], text: str) -> NotFoundError:
+    if os.path.isfile(text):
+        return NotFoundError(f"{text!r} is a file, and no capture of this store has that name.", hint=f"ckpt import {shlex.quote(text)}")
     count = "There is 1 capture" if len(living) == 1 else f"There are {len(living)} captures"
     nearest = _nearest(text, [trace.first.name for trace in living])
     if nearest is None:

@@ -98,6 +98,8 @@ def _vet_places(file: CaptureFile) -> None:
         if at < end:
             raise DamagedError(f"{file.path!r} is damaged: what lies at {at} lies over something else.")
         end = at + size
+    if count := file.left_behind(end):
+        raise DamagedError(f"{file.path!r} is damaged: {count} bytes at its end belong to nothing.")
 
 
 def _vet_parts(file: CaptureFile, line: Line) -> None:
