@@ -651,6 +651,18 @@ def test_run_of_a_call_that_died(person: Person) -> None:
     assert done.last.startswith("same failure: ")
 
 
+def test_a_call_that_dies_under_the_debugger_says_where(person: Person) -> None:
+    """A crash leaves nobody to give a verdict: the stack, with the line, is the last that is seen."""
+    person.call("dies(3)")
+    job = person.project / "job.py"
+    job.write_text(job.read_text().replace("os._exit(code)", "os.kill(os.getpid(), 11)"))
+    line = next(number for number, text in enumerate(job.read_text().splitlines(), 1) if "os.kill(os.getpid(), 11)" in text)
+    done = person.ckpt("debug", "dies", "--rerun", typed="c\n")
+    assert done.code == -11
+    assert "Fatal Python error: Segmentation fault" in done.err
+    assert f'File "{job}", line {line} in dies' in done.err
+
+
 def test_run_leaves_the_excepthook_alone(person: Person) -> None:
     """The replayed program finds Python's own `sys.excepthook`, not Typer's."""
     person.call("hooked()")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import faulthandler
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +19,9 @@ from ckpt.errors import CannotReplayError, CkptError, UsageError
 if TYPE_CHECKING:
     from ckpt._replaying.rehydrate import Capture
     from ckpt._replaying.verdicts import Replay
+
+#: Where the fault handler writes: it knows files by their numbers.
+STDERR = 2
 
 
 def opened_capture(name: str | None, code: str, *, trust: bool) -> Capture:
@@ -66,12 +71,25 @@ def call_under_debugger(capture: Capture, debugger: Debugger | None, *, at_start
         say_all(capture.replay_notes)
         stop: Literal["start", "failure"] = "start" if at_start else "failure"
         handled = Handled(capture)
-        with handled.watched():
+        with handled.watched(), _told_of_a_crash():
             value = _returned_by(lambda: debuggers.run_call(target, debugger=debugger, stop=stop, code=capture.code))
         outcome = handled.judged(returned(capture, value))
         screen.write_lines(report.shielded(lambda: repr(value)))
     screen.say(report.verdict(outcome))
     raise typer.Exit(outcome.exit_code())
+
+
+@contextmanager
+def _told_of_a_crash() -> Iterator[None]:
+    """Let a call that takes this process along say where, on standard error; there is nobody left for a verdict."""
+    if faulthandler.is_enabled():
+        yield
+        return
+    faulthandler.enable(STDERR)
+    try:
+        yield
+    finally:
+        faulthandler.disable()
 
 
 def _returned_by(call: Callable[[], Any]) -> Any:
