@@ -103,7 +103,7 @@ def _size(value: object, root: str) -> int:
 
 def _texts(value: object) -> list[str] | None:
     """Return a list of texts, or of the only one; None for anything else."""
-    found = value if isinstance(value, list) else [value]
+    found: list[Any] = value if isinstance(value, list) else [value]
     return found if all(isinstance(text, str) for text in found) else None
 
 
