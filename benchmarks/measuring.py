@@ -140,7 +140,7 @@ def place(under: str) -> Iterator[Place]:
 def run(*args: str) -> str:
     """Run Python with these arguments, in an interpreter that keeps what it compiles, and return what it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.run([sys.executable, *args], check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    return subprocess.run([sys.executable, *args], check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def child(module: str, *args: str) -> dict[str, float]:
