@@ -304,7 +304,7 @@ def test_everything_else_is_there(leaky: Project) -> None:
 def test_a_replay_asks_for_the_secret(leaky: Project) -> None:
     """A note says how to give it; given from the environment, the call is made with it."""
     told = leaky.ckpt("run", "login")
-    assert "give it with --set password=@env:PASSWORD" in told.stderr
+    assert "give it to ckpt run with --set password=@env:PASSWORD" in told.stderr
     done = leaky.ckpt("run", "login", "--set", "password=@env:GIVEN", GIVEN="open-sesame")
     assert done.returncode == 0
     assert "open-sesame" in done.stdout
@@ -405,7 +405,7 @@ def test_a_secret_inside_an_argument_is_given_by_its_way(tmp_path: Path, home: P
     project.write("job.py", INSIDE)
     assert project.python("-c", "import job; job.connect(job.CONFIG)").returncode == 0
     told = project.ckpt("run").stderr
-    ways = re.findall(r"give it with (--set .*)", told)
+    ways = re.findall(r"give it to ckpt run with (--set .*)", told)
     assert [shlex.split(way)[1] for way in ways] == [
         "config.db.password=@env:PASSWORD",
         'config.headers["X-Api-Key"]=@env:X_API_KEY',
@@ -435,6 +435,89 @@ def test_a_test_reads_the_secret_from_the_environment(tmp_path: Path, home: Path
     for password, ended in (("given", 0), ("", 1)):
         ran = project.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_login.py", "test_connect.py", PASSWORD=password)
         assert ran.returncode == ended, ran.stdout
+
+
+SHARED = """
+import dataclasses
+import ckpt
+
+
+def made(place):
+    return "-".join(["hunter2", place, "Zyx"])
+
+
+URL = f"postgresql://svc:{made('u')}@h/b"
+KEY = made("k")
+
+
+@dataclasses.dataclass
+class Database:
+    url: str
+    password: str
+
+
+@ckpt.ckpt
+def connect(opts, rows):
+    return opts["db"].url, rows
+
+
+@ckpt.ckpt
+def charge(api_key, settings, headers):
+    return api_key, settings["api_key"], headers["X-Api-Key"]
+"""
+
+
+@pytest.fixture
+def shared(tmp_path: Path, home: Path) -> Project:
+    """A project with a URL inside an object in a dictionary and in a set, and with one key in several arguments."""
+    project = Project(tmp_path / "project")
+    project.write("job.py", SHARED)
+    calls = "job.connect({'db': job.Database(job.URL, 'pw-12345678')}, [job.URL])"
+    calls += "; job.charge(job.KEY, {'api_key': job.KEY}, {'X-Api-Key': job.KEY})"
+    assert project.python("-c", f"import job; {calls}").returncode == 0
+    return project
+
+
+def test_a_masked_url_inside_an_argument_is_said_until_it_is_given(shared: Project) -> None:
+    """The note names each of its places and how to give it; with that the call is made, and nothing is left to say."""
+    told = shared.ckpt("run", "connect").stderr
+    assert "note: a secret in opts['db'].url was kept as <redacted>: 'postgresql://svc:<redacted>@h/b'; give it to ckpt run with" in told
+    ways = re.findall(r"give it to ckpt run with (--set .*)", told)
+    assert sorted(shlex.split(way)[1] for way in ways) == ["opts.db.password=@env:PASSWORD", "opts.db.url=@env:URL", "rows[0]=@env:ROWS"]
+    given = ["--set", "opts.db.password='x'", "--set", "opts.db.url=@env:URL", "--set", "rows[0]=1"]
+    done = shared.ckpt("run", "connect", *given, URL="sqlite://")
+    assert (done.stdout.strip(), "note:" in done.stderr) == ("('sqlite://', [1])", False)
+
+
+def test_no_test_passes_a_masked_url(shared: Project) -> None:
+    """One inside an argument is refused with all ways to give it; once they are given, the test reads them."""
+    refused = shared.ckpt("test", "connect", "-o", "test_connect.py")
+    assert refused.returncode != 0
+    assert not (shared.path / "test_connect.py").exists()
+    assert "A secret in rows[0] was not kept, so no test can pass it; nor was what is in opts['db'].url." in refused.stderr
+    done = shared.ckpt(*shlex.split(refused.stderr.rpartition("hint: ")[2])[1:])
+    assert (done.returncode, done.stderr) == (0, "")
+    text = (shared.path / "test_connect.py").read_text()
+    assert 'capture.changes["opts.db.url"] = os.environ["URL"]' in text
+
+
+def test_all_places_of_a_secret_are_said_at_once(shared: Project) -> None:
+    """One key in three arguments is asked for three times by the first replay, and by none with what it says."""
+    told = shared.ckpt("run", "charge").stderr
+    ways = [shlex.split(way) for way in re.findall(r"give it to ckpt run with (--set .*)", told)]
+    assert [way[1].partition("=")[0] for way in ways] == ["api_key", "settings.api_key", 'headers["X-Api-Key"]']
+    done = shared.ckpt("run", "charge", *(part for way in ways for part in way), API_KEY="a", X_API_KEY="b")
+    assert (done.stdout.strip(), "note:" in done.stderr) == ("('a', 'a', 'b')", False)
+
+
+def test_what_is_set_where_nothing_was_is_said(shared: Project) -> None:
+    """A misspelt key or attribute is set all the same, and the note has the nearest name; one that is there needs none."""
+    given = ["--set", "opts.db.pasword=1", "--set", "opts.dbs=1", "--set", "opts.db.url='x'", "--set", "rows[0]=1"]
+    told = shared.ckpt("run", "connect", *given).stderr
+    new = ["opts.db had no 'pasword' until now; the nearest name is 'password'", "opts had no 'dbs' until now; the nearest name is 'db'"]
+    assert [line.removeprefix("note: ") for line in told.splitlines() if "until now" in line] == new
+    told = shared.ckpt("test", "connect", "-o", "test_connect.py", *given).stderr
+    assert [line.removeprefix("note: ") for line in told.splitlines() if "until now" in line] == new
 
 
 def test_a_secret_on_the_command_line_is_masked_once_it_is_known(tmp_path: Path, home: Path) -> None:

@@ -127,6 +127,12 @@ def with_changes(named: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
     return found
 
 
+def new_places(named: Mapping[str, Any], changes: Mapping[str, Any]) -> list[str]:
+    """Return a line for each of the changes inside the arguments, under their names, that puts something where nothing was."""
+    inside = [way for way in changes if (steps.parse(way) or (way, []))[0] not in changes]
+    return [line for line in (steps.novelty(named, way) for way in inside) if line]
+
+
 def _settable(signature: inspect.Signature) -> str:
     names = [each.name for each in signature.parameters.values() if each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}]
     return f"it has {', '.join(names)}" if names else ""

@@ -124,17 +124,8 @@ def _way_out(value: Value) -> str:
     return way_out(value.name, value.type) if value.text == MARK else ""
 
 
-def _masked(value: Value) -> bool:
-    """Whether a text was kept with a secret in it masked; in a container, as far as its description tells of a URL."""
-    return not value.reason and (MARK in value.text if value.type == "str" else f"{MARK}@" in value.text)
-
-
 def _of_arguments(stored: Stored, changes: Collection[str]) -> Iterator[str]:
     yield from missing_arguments(stored, changes)
-    given = [value for value in described(stored) if value.name not in changes]
-    for value in filter(_masked, given):
-        way = way_out(value.name, value.type) if value.type == "str" else ""
-        yield f"a secret in the argument {value.name} was kept as {MARK}: {value.text}{way}"
     yield from changed_already(stored, changes)
 
 

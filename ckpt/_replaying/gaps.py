@@ -1,62 +1,100 @@
-"""Where in values placeholders stand: `rows[3].lock`, one for each, the nearest first; `inside rows` where no expression leads there."""
+"""Where in values something was not kept: `rows[3].lock`, the nearest first; `inside rows` where no expression leads there."""
 
 from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from ckpt._model.describe import describe, instance_fields
 from ckpt._model.placeholder import GoneClass, Placeholder
 from ckpt._model.redact import MARK
-from ckpt._replaying.arguments import described, named
+from ckpt._replaying.arguments import described
 from ckpt._replaying.steps import way_out
 from ckpt._store.stored import Stored
 
 #: Objects that are looked at, and places that are told.
 LIMIT, MOST = 100_000, 10
 _INSIDE = "inside "
-#: Characters of a key in a path.
-_KEY_LIMIT = 40
+#: Characters of a key in a path, and of a text that is told.
+_KEY_LIMIT, _VALUE_LIMIT = 40, 80
 _LEAVES = frozenset({type(None), bool, int, float, complex, str, bytes, bytearray, range})
 _CLOSED = (type, ModuleType, CodeType)
 
 
-def argument_gaps(stored: Stored, loaded: Mapping[str, Any], changes: Collection[str] = ()) -> list[str]:
-    """Return a line for each placeholder among the `loaded` arguments that the records do not tell of; the last may count the rest.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A place in values where something was not kept."""
+
+    #: `the argument rows`, `rows[3].lock`, `inside rows`; of a secret in a text `in rows[3].url`.
+    place: str
+    #: What a person should know about it.
+    line: str
+    #: Whether it is a text with a secret in it masked, which can be used all the same; else a placeholder.
+    is_masked: bool = False
+
+
+def argument_gaps(stored: Stored, arguments: Mapping[str, Any], changes: Collection[str] = ()) -> list[Gap]:
+    """Return the gaps among the loaded arguments, given by their names, but for placeholders that the records tell of.
 
     Arguments named in `changes` are given other values.
     """
     told = {record.name for record in described(stored) if record.reason}.union(changes)
-    given = named(stored, loaded.get("args") or (), loaded.get("kwargs") or {})
-    found = list(gaps({name: value for name, value in given.items() if name not in told}))
-    lines = [f"{'the argument ' if path in given else ''}{path} is a placeholder: {reason}" for path, reason in found[:MOST]]
-    return lines if len(found) <= MOST else [*lines, f"{len(found) - MOST} more values in the arguments are placeholders"]
+    return list(gaps({name: value for name, value in arguments.items() if name not in told}))
 
 
-def gaps(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield path and reason of each placeholder in the values, which are named by the keys."""
+def lines(found: Sequence[Gap]) -> list[str]:
+    """Return a line for each gap; the last may count the rest."""
+    told = [gap.line for gap in found[:MOST]]
+    return told if len(found) <= MOST else [*told, f"{len(found) - MOST} more values in the arguments were not kept"]
+
+
+def gaps(values: Mapping[str, object]) -> Iterator[Gap]:
+    """Yield the gaps in the values, which are named by the keys: a secret in each of its places, anything else in the first."""
     waiting: deque[tuple[str, object]] = deque(values.items())
     seen: set[int] = set()
     while waiting and len(seen) < LIMIT:
         path, value = waiting.popleft()
-        if type(value) in _LEAVES or id(value) in seen:
+        kind = type(value)
+        if (kind in _LEAVES and not _is_masked(value)) or (id(value) in seen and not _is_secret(value)):
             continue
-        seen.add(id(value))
-        if issubclass(type(value), Placeholder):
-            yield path, _reason(value, path)
-        elif type(value) is GoneClass:
-            yield path, str(value.__doc__)
+        gap = _gap(value, path, f"the argument {path}" if path in values else path)
+        if gap is not None:
+            yield gap
         else:
             waiting.extend((path if path.startswith(_INSIDE) else place, part) for place, part in _parts(value, path))
+        if kind not in _LEAVES:
+            seen.add(id(value))
 
 
-def _reason(value: object, path: str) -> str:
-    """Return why a value is not there; of a secret also how to give it."""
-    kind, text, reason = (object.__getattribute__(value, f"ckpt_{name}") for name in ("type", "description", "reason"))
-    return f"{reason}{way_out(path, kind)}" if text == MARK else str(reason)
+def _gap(value: object, path: str, place: str) -> Gap | None:
+    """Return what is to be said of a value, of a secret also how to give it; None for one that was kept."""
+    kind = type(value)
+    if _is_masked(value):
+        way = way_out(path.removeprefix(_INSIDE), kind.__name__ if not path.startswith(_INSIDE) else "")
+        place = place if path.startswith(_INSIDE) else f"in {place}"
+        line = f"a secret {place} was kept as {MARK}: {_text(value, _VALUE_LIMIT)}{way}"
+        return Gap(place=place, line=line, is_masked=True)
+    if kind is GoneClass:
+        return Gap(place=place, line=f"{place} is a placeholder: {value.__doc__}")
+    if not issubclass(kind, Placeholder):
+        return None
+    told, reason = (object.__getattribute__(value, f"ckpt_{name}") for name in ("type", "reason"))
+    return Gap(place=place, line=f"{place} is a placeholder: {reason}{way_out(path, told) if _is_secret(value) else ''}")
+
+
+def _is_masked(value: object) -> bool:
+    """Whether a text was kept with a secret in it masked; the mask alone is the program's own."""
+    if type(value) is str:
+        return MARK in value and value != MARK
+    return type(value) is bytes and MARK.encode() in value
+
+
+def _is_secret(value: object) -> bool:
+    return _is_masked(value) or (issubclass(type(value), Placeholder) and object.__getattribute__(value, "ckpt_description") == MARK)
 
 
 def _parts(value: Any, path: str) -> Iterator[tuple[str, object]]:
@@ -90,6 +128,6 @@ def _enclosed(function: FunctionType, path: str) -> Iterator[tuple[str, object]]
             yield f"{path}.{name}", contents
 
 
-def _text(key: object) -> str:
-    text: str = describe(key)["text"]
-    return text if len(text) <= _KEY_LIMIT else f"{text[:_KEY_LIMIT]}..."
+def _text(value: object, limit: int = _KEY_LIMIT) -> str:
+    text: str = describe(value)["text"]
+    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -19,11 +19,12 @@ from ckpt._model.record import DIED, Raised
 from ckpt._model.redact import MARK
 from ckpt._model.reducing import MAIN_NAMES
 from ckpt._replaying.arguments import described, named
-from ckpt._replaying.changes import expressions, quoted
+from ckpt._replaying.changes import expressions, new_places, quoted, with_changes
 from ckpt._replaying.doubts import changed_already
+from ckpt._replaying.gaps import MOST, Gap, argument_gaps, lines
 from ckpt._replaying.literals import literal, shares_nothing
 from ckpt._replaying.naming import Named, find_name, find_place
-from ckpt._replaying.steps import GIVE, parse, spelled, way_out
+from ckpt._replaying.steps import GIVE, parse, way_out, ways_out
 from ckpt._replaying.verdicts import FIXED, SAME_FAILURE
 from ckpt._store.capture_file import write_capture
 from ckpt.errors import CannotReplayError, StoreError, UsageError
@@ -86,14 +87,19 @@ class _Test:
         self._raised = _raised(capture) if expect_failure else None
         #: The module and the qualified name of the type of the expected exception.
         self._expected = ("", "Exception")
-        _refuse_placeholders(capture, path, changes)
         #: How the function is imported; what it handles itself only a replay sees.
         self._named: Named | None = None if capture.header.handled else find_name(capture)
         if self._raised is not None and not capture.header.handled:
             self._expected = self._find_type(self._raised.type)
         if self._named is None:
             _refuse_captured_code(capture)
-        self._literals = self._find_literals()
+        with capture.surroundings():
+            values = named(capture.stored, capture.args, capture.kwargs)
+            self._literals = self._find_literals(values)
+            #: What the changes put where nothing was, one line each.
+            self._new_places = new_places(values, changes)
+            self._gaps = argument_gaps(capture.stored, with_changes(values, {way: _value(text) for way, text in changes.items()}), changes)
+        _refuse_what_is_missing(capture, path, changes, self._gaps)
         #: Those of the changes that do not stand in the call itself.
         self._late = {way: text for way, text in changes.items() if self._named is None or self._literals.get(way) is None}
         needs_file = self._named is None or None in self._literals.values()
@@ -105,9 +111,8 @@ class _Test:
     def notes(self) -> Iterator[str]:
         """Yield what a person should know about the test."""
         yield from changed_already(self._capture.stored)
-        yield from (
-            f"{gap}; a test that needs it fails" for gap in self._capture.gaps if spelled(gap.partition(" is a ")[0]) not in self._changes
-        )
+        yield from (f"{line}; a test that needs it fails" for line in lines(self._gaps))
+        yield from self._new_places
         if self._named is None and not self._capture.header.handled:
             yield "the test calls the function through the capture: its name alone leads to something else"
         if self._capture.header.status == DIED:
@@ -196,10 +201,8 @@ class _Test:
             call = f"{function.expression}(\n{lines}\n)"
         return f"{around}({call})" if around else call
 
-    def _find_literals(self) -> dict[str, str | None]:
+    def _find_literals(self, values: dict[str, Any]) -> dict[str, str | None]:
         """Return the arguments as literals; None for each that has no exact short one, and for all where they share parts."""
-        with self._capture.surroundings():
-            values = named(self._capture.stored, self._capture.args, self._capture.kwargs)
         alone = shares_nothing(list(values.values()))
         found = {name: literal(value) if alone else None for name, value in values.items()}
         found |= {way: text for way, text in self._changes.items() if way.isidentifier()}
@@ -264,15 +267,27 @@ def _beginning(way: str) -> str:
     return name
 
 
-def _refuse_placeholders(capture: Capture, path: str, changes: Collection[str]) -> None:
-    for value in described(capture.stored):
-        is_masked = value.type == "str" and MARK in value.text
-        if value.name not in changes and (value.reason or is_masked):
-            what = f"The argument {value.name} was not kept ({value.reason})" if value.reason else ""
-            what = what or f"A secret in the argument {value.name} was not kept"
-            way = way_out(value.name, value.type).removeprefix(GIVE) if MARK in value.text else ""
-            hint = f"ckpt test {capture.header.id} -o {shlex.quote(os.path.relpath(path))} {way}" if way else ""
-            raise CannotReplayError(f"{what}, so no test can pass it.", hint=hint)
+def _value(text: str) -> Any:
+    """Return the value of an expression among the changes; a text for a variable of the environment."""
+    try:
+        return ast.literal_eval(text)
+    except ValueError:
+        return ""
+
+
+def _refuse_what_is_missing(capture: Capture, path: str, changes: Collection[str], gaps: Sequence[Gap]) -> None:
+    """Raise `CannotReplayError` for an argument that was not kept, and for a text that would be passed with its secret masked."""
+    lost = [value for value in described(capture.stored) if value.reason and value.name not in changes]
+    whats = {f"in the argument {value.name}": f"The argument {value.name} was not kept ({value.reason})" for value in lost}
+    whats |= {gap.place: f"A secret {gap.place} was not kept" for gap in gaps if gap.is_masked}
+    if not whats:
+        return
+    (_, what), *others = whats.items()
+    rest = f"; nor was what is {', '.join(place for place, _ in others[:MOST])}" if others else ""
+    ways = [way_out(value.name, value.type).removeprefix(GIVE) for value in lost if value.text == MARK]
+    ways += ways_out(gap.line for gap in gaps[:MOST])
+    hint = f"ckpt test {capture.header.id} -o {shlex.quote(os.path.relpath(path))} {' '.join(ways)}" if ways else ""
+    raise CannotReplayError(f"{what}, so no test can pass it{rest}.", hint=hint)
 
 
 def _refuse_captured_code(capture: Capture) -> None:

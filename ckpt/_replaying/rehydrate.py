@@ -21,10 +21,10 @@ from ckpt._model.reducing import MAIN_NAMES
 from ckpt._replaying import frames, functions
 from ckpt._replaying.arguments import named
 from ckpt._replaying.callee import Callee
-from ckpt._replaying.changes import with_changes
+from ckpt._replaying.changes import new_places, with_changes
 from ckpt._replaying.doubts import changed_sources, doubts, late_sources, missing_arguments, other_modules, other_python
 from ckpt._replaying.frames import Failure
-from ckpt._replaying.gaps import argument_gaps
+from ckpt._replaying.gaps import Gap, argument_gaps, lines
 from ckpt._replaying.setting import CAPTURED, CURRENT, Setting
 from ckpt._replaying.texts import on_disk, show_sources
 from ckpt._replaying.values import Values, captured_ones, part
@@ -69,8 +69,10 @@ class Capture:
         self.process = self._setting.process
         #: Values that take the place of captured arguments, by the names of their parameters, or of what lies in one: `config.password`.
         self.changes: dict[str, Any] = {}
-        #: The placeholders inside the arguments that were loaded, one line each.
-        self.gaps: list[str] = []
+        #: What was not kept inside the arguments that were loaded.
+        self.gaps: list[Gap] = []
+        #: What the changes put where nothing was, one line each.
+        self._new_places: list[str] = []
         self._values = Values(stored, self._setting)
         self._callee = Callee(stored, self._setting, self._values)
 
@@ -95,7 +97,7 @@ class Capture:
         """
         module = sys.modules.get(inspect.unwrap(function).__module__)
         values = self._values.of_call(functions.resolver(module if self.header.module in MAIN_NAMES else None))
-        return with_changes(named(self.stored, part(values, "args", list), part(values, "kwargs", dict)), self.changes)
+        return with_changes(self._under_names(values), self.changes)
 
     @cached_property
     def frames(self) -> list[LiveFrame]:
@@ -154,14 +156,14 @@ class Capture:
     @property
     def notes(self) -> list[str]:
         """What a person should know before trusting what is shown, one line each."""
-        missing = [*missing_arguments(self.stored), *self.gaps]
+        missing = [*missing_arguments(self.stored), *lines(self.gaps)]
         of_process = [*other_python(self.process), *changed_sources(self.stored, self._texts()), *late_sources(self.process)]
         return [*self._value_notes(), *of_process, *self._module_notes(), *missing, *self._callee.notes]
 
     @property
     def replay_notes(self) -> list[str]:
         """Why a replay may show something else than the first run would, one line each."""
-        return [*doubts(self.stored, self.changes), *self.gaps, *self.project.notes(), *self._callee.notes]
+        return [*doubts(self.stored, self.changes), *lines(self.gaps), *self._new_places, *self.project.notes(), *self._callee.notes]
 
     def call(self) -> Any:
         """Call today's function with the captured arguments and return what it returns; raise what it raises.
@@ -180,6 +182,7 @@ class Capture:
 
     def target(self) -> Callable[[], Any]:
         """Return the prepared call. To be made, and called, inside `surroundings()`; raises `CannotReplayError`."""
+        self._new_places = new_places(self._under_names(self._callee.arguments), self.changes)
         call = self._callee.prepared(self.changes)
         self.gaps = self._find_gaps(self._callee.arguments)
         return call
@@ -250,8 +253,11 @@ class Capture:
         self.gaps = self._find_gaps(values)
         return values
 
-    def _find_gaps(self, values: dict[str, Any]) -> list[str]:
-        return argument_gaps(self.stored, values, self.changes) if self._values.has_gaps else []
+    def _find_gaps(self, values: dict[str, Any]) -> list[Gap]:
+        return argument_gaps(self.stored, self._under_names(values), self.changes) if self._values.has_gaps else []
+
+    def _under_names(self, values: dict[str, Any]) -> dict[str, Any]:
+        return named(self.stored, part(values, "args", list), part(values, "kwargs", dict))
 
     def _module_notes(self) -> list[str]:
         is_todays = self._code == CURRENT and self.stored.has_values

@@ -6,11 +6,13 @@ A dot leads to an attribute, and into a dict to the key of that name. Nothing is
 from __future__ import annotations
 
 import ast
+import difflib
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from keyword import iskeyword
 from typing import Any
 
+from ckpt._model.describe import instance_fields
 from ckpt._model.layout import definition_of
 from ckpt._model.redact import words
 from ckpt.errors import UsageError
@@ -50,21 +52,46 @@ def put(arguments: dict[str, Any], way: str, value: Any) -> None:
     if not steps:
         arguments[name] = value
         return
-    held = arguments.get(name)
-    for step in steps[:-1]:
-        try:
-            held = _followed(held, step)
-        except Exception as error:
-            raise UsageError(f"{way!r} leads to nothing: {type(error).__name__}: {error}.") from error
+    try:
+        held = _followed(arguments.get(name), steps[:-1])
+    except Exception as error:
+        raise UsageError(f"{way!r} leads to nothing: {type(error).__name__}: {error}.") from error
     try:
         _set(held, steps[-1], value)
     except Exception as error:  # an object may have an opinion on what is set
         raise UsageError(f"{way!r} cannot be set: {type(error).__name__}: {error}.", hint=f"--set {name}=VALUE") from error
 
 
-def _followed(held: Any, step: Step) -> Any:
+def novelty(arguments: Mapping[str, Any], way: str) -> str:
+    """Return the line about a way into an argument that leads to a key or an attribute which is not there yet; nothing for other ways."""
+    name, steps = parse(way) or (way, [])
+    if not steps or name not in arguments:
+        return ""
+    try:
+        held = _followed(arguments[name], steps[:-1])
+        names = _names(held, steps[-1])
+    except Exception:  # it leads nowhere, or an object has an opinion: `put` says so
+        return ""
+    if names is None:
+        return ""
+    key = _key(steps[-1])
+    near = difflib.get_close_matches(str(key), names, 1)
+    return f"{_spelled(name, steps[:-1])} had no {key!r} until now{f'; the nearest name is {near[0]!r}' if near else ''}"
+
+
+def _names(held: Any, step: Step) -> list[str] | None:
+    """Return the names that there are in the place of one that is not; None where it is there, or is no name."""
     key = _key(step)
-    return getattr(held, key) if isinstance(step, ast.Attribute) and not isinstance(held, dict) else held[key]
+    if isinstance(held, dict):
+        return None if key in held else [each for each in held if isinstance(each, str)]
+    return None if not isinstance(step, ast.Attribute) or hasattr(held, key) else list(instance_fields(held, type(held)))
+
+
+def _followed(held: Any, steps: Iterable[Step]) -> Any:
+    for step in steps:
+        key = _key(step)
+        held = getattr(held, key) if isinstance(step, ast.Attribute) and not isinstance(held, dict) else held[key]
+    return held
 
 
 def _set(held: Any, step: Step, value: Any) -> None:
@@ -77,7 +104,7 @@ def _set(held: Any, step: Step, value: Any) -> None:
 
 
 #: Between what is missing and how to give it.
-GIVE = "; give it with "
+GIVE = "; give it to ckpt run with "
 
 
 def way_out(way: str, kind: str) -> str:
@@ -85,7 +112,7 @@ def way_out(way: str, kind: str) -> str:
     name, steps = parse(way) or ("", [])
     if not name:
         return ""
-    last = str(_key(steps[-1])) if steps else name
+    last = next((key for key in map(_key, reversed(steps)) if isinstance(key, str)), name)
     value = f"@env:{'_'.join(words(last)).upper()}" if kind == "str" else "VALUE"
     return f"{GIVE}--set {shlex.quote(f'{spelled(way)}={value}')}"
 
@@ -98,9 +125,10 @@ def ways_out(lines: Iterable[str]) -> list[str]:
 def spelled(way: str) -> str | None:
     """Return a way in its shortest form, dots for all keys that are names; None for a text that is none."""
     parsed = parse(way)
-    if parsed is None:
-        return None
-    text, steps = parsed
+    return _spelled(*parsed) if parsed is not None else None
+
+
+def _spelled(text: str, steps: Iterable[Step]) -> str:
     for key in map(_key, steps):
         if isinstance(key, str) and key.isidentifier() and not iskeyword(key):
             text += f".{key}"

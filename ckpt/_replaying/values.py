@@ -6,6 +6,7 @@ placeholder in its place; everything else loads all the same.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from ckpt._model.codec import decode
 from ckpt._model.loading import Surroundings
 from ckpt._model.record import Manifest
+from ckpt._model.redact import MARK
 from ckpt._replaying import namespaces
 from ckpt._replaying.descriptions import as_described
 from ckpt._replaying.modules import is_same_python
@@ -22,6 +24,7 @@ from ckpt.errors import CannotReplayError
 
 #: Today's object for a class or function that was kept by value, given its module and qualname; or None for the captured one.
 Resolve = Callable[[str, str], object | None]
+_MASKED = re.compile(MARK.encode())
 
 
 class Values:
@@ -29,7 +32,7 @@ class Values:
 
     def __init__(self, stored: Stored, setting: Setting) -> None:
         self._stored, self._setting = stored, setting
-        #: Whether a placeholder was among what has been loaded.
+        #: Whether a placeholder, or a text with a secret in it masked, was among what has been loaded.
         self.has_gaps = False
 
     @cached_property
@@ -75,8 +78,9 @@ class Values:
         self._stored.check_values()
         surroundings = self._surroundings(resolve, made if made is not None else {})
         with self._setting.entered():
-            values = decode(moment.stream(), moment.buffers(), surroundings)
-        self.has_gaps |= surroundings.has_gaps
+            stream = moment.stream()
+            values = decode(stream, moment.buffers(), surroundings)
+        self.has_gaps |= surroundings.has_gaps or _MASKED.search(stream) is not None
         return values if isinstance(values, dict) else {}
 
     def _surroundings(self, resolve: Resolve, made: dict[tuple[str, str], object]) -> Surroundings:
