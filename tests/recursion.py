@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-def near_the_end_of_the_stack(call: Callable[[], object]) -> None:
-    """Call where ten frames of the stack are left."""
+def near_the_end_of_the_stack(call: Callable[[], object], frames: int = 10) -> None:
+    """Call where so many frames of the stack are left."""
     left = 0
 
     def dive() -> None:
@@ -15,7 +15,7 @@ def near_the_end_of_the_stack(call: Callable[[], object]) -> None:
             dive()
         except RecursionError:
             left += 1
-            if left < 10:
+            if left < frames:
                 raise
             call()
 

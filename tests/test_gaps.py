@@ -13,6 +13,7 @@ import pytest
 from ckpt._model.codec import Limits, Surroundings, decode, encode
 from ckpt._replaying import gaps as room
 from ckpt._replaying.gaps import gaps
+from ckpt._replaying.steps import ways_out
 from tests.workplace import Project
 
 SHOP = """
@@ -143,3 +144,16 @@ def test_the_path_to_a_placeholder(value: object, path: str) -> None:
     root = decode(encode({"v": value}, [], Limits()).stream, (), surroundings)
     assert surroundings.has_gaps
     assert [gap.place.removeprefix("the argument ") for gap in gaps(root)] == [path]
+
+
+def test_what_is_in_a_tuple_is_given_with_it() -> None:
+    """No item of a tuple can be set: the way ends before the outermost that holds nothing but tuples in between."""
+    values = {"v": [(1, ("<redacted>@h", ["<redacted>@i"]))], "w": ("<redacted>@j", "<redacted>@k")}
+    found = {gap.place: gap.line for gap in gaps(values)}
+    assert {place: ways_out([line]) for place, line in found.items()} == {
+        "in v[0][1][0]": ["--set 'v[0]=VALUE'"],
+        "in v[0][1][1][0]": ["--set 'v[0][1][1][0]=@env:V'"],
+        "in w[0]": ["--set w=VALUE"],
+        "in w[1]": ["--set w=VALUE"],
+    }
+    assert ways_out(line for place, line in found.items() if " w" in place) == ["--set w=VALUE"]

@@ -22,6 +22,7 @@ from ckpt._model.searching import Search
 from ckpt._model.secrets import Secrets
 from ckpt._store.store import Store
 from tests import planting
+from tests.processes import ROOT
 from tests.workplace import Project, last
 
 SECRET = "hunter2-Zyx"
@@ -196,9 +197,22 @@ def test_a_place_keeps_no_secret(planted: bytes, place: str) -> None:
     assert [way for way in ways if planting.secret(place, way).encode() in planted] == []
 
 
+#: How docs/security.md calls the places of which nothing is promised.
+SAID = {
+    "innocent name": "under innocent names: `x`",
+    "text in JSON": "a JSON text",
+    "pair in a list": "headers as a list of pairs",
+    "query of a URL": "the query of a URL",
+    "path of a secret": "a path to a file of secrets",
+    "number in a key": "a key that is a tuple",
+}
+
+
 @pytest.mark.parametrize("place", planting.NOT_PROMISED)
 def test_what_is_not_promised_is_said(planted: bytes, place: str) -> None:
     """docs/security.md names these places; that they are found shows that the others would be."""
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    assert SAID[place] in page.partition("What cannot be promised:")[2]
     assert all(
         planting.secret(place, way).encode() in planted for way in planting.ways_of(place) if way not in {"made in a function", "callers"}
     )

@@ -54,36 +54,43 @@ def lines(found: Sequence[Gap]) -> list[str]:
 
 def gaps(values: Mapping[str, object]) -> Iterator[Gap]:
     """Yield the gaps in the values, which are named by the keys: a secret in each of its places, anything else in the first."""
-    waiting: deque[tuple[str, object]] = deque(values.items())
+    waiting = deque((name, name, value) for name, value in values.items())
     seen: set[int] = set()
     while waiting and len(seen) < LIMIT:
-        path, value = waiting.popleft()
+        path, way, value = waiting.popleft()
         kind = type(value)
         if (kind in _LEAVES and not _is_masked(value)) or (id(value) in seen and not _is_secret(value)):
             continue
-        gap = _gap(value, path, f"the argument {path}" if path in values else path)
+        gap = _gap(value, way, f"the argument {path}" if path in values else path, is_whole=way == path)
         if gap is not None:
             yield gap
-        else:
-            waiting.extend((path if path.startswith(_INSIDE) else place, part) for place, part in _parts(value, path))
+        elif path.startswith(_INSIDE):
+            waiting.extend((path, path, part) for _, part in _parts(value, path))
+        else:  # what is in a tuple is given with the tuple
+            waiting.extend((place, way if issubclass(kind, tuple) else place, part) for place, part in _parts(value, path))
         if kind not in _LEAVES:
             seen.add(id(value))
 
 
-def _gap(value: object, path: str, place: str) -> Gap | None:
-    """Return what is to be said of a value, of a secret also how to give it; None for one that was kept."""
+def _gap(value: object, way: str, place: str, *, is_whole: bool) -> Gap | None:
+    """Return what is to be said of a value, of a secret also how to give it; None for one that was kept.
+
+    `way` leads to it, or, when it is not `is_whole`, to what it can only be given with.
+    """
     kind = type(value)
     if _is_masked(value):
-        way = way_out(path.removeprefix(_INSIDE), kind.__name__ if not path.startswith(_INSIDE) else "")
-        place = place if path.startswith(_INSIDE) else f"in {place}"
-        line = f"a secret {place} was kept as {MARK}: {_text(value, _VALUE_LIMIT)}{way}"
+        is_inside = way.startswith(_INSIDE)
+        given = way_out(way.removeprefix(_INSIDE), kind.__name__ if is_whole and not is_inside else "")
+        place = place if is_inside else f"in {place}"
+        line = f"a secret {place} was kept as {MARK}: {_text(value, _VALUE_LIMIT)}{given}"
         return Gap(place=place, line=line, is_masked=True)
     if kind is GoneClass:
         return Gap(place=place, line=f"{place} is a placeholder: {value.__doc__}")
     if not issubclass(kind, Placeholder):
         return None
     told, reason = (object.__getattribute__(value, f"ckpt_{name}") for name in ("type", "reason"))
-    return Gap(place=place, line=f"{place} is a placeholder: {reason}{way_out(path, told) if _is_secret(value) else ''}")
+    given = way_out(way, told if is_whole else "")
+    return Gap(place=place, line=f"{place} is a placeholder: {reason}{given if _is_secret(value) else ''}")
 
 
 def _is_masked(value: object) -> bool:

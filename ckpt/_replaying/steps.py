@@ -118,8 +118,8 @@ def way_out(way: str, kind: str) -> str:
 
 
 def ways_out(lines: Iterable[str]) -> list[str]:
-    """Return how to give what is missing, as the lines about it say."""
-    return [line.partition(GIVE)[2] for line in lines if GIVE in line]
+    """Return how to give what is missing, as the lines about it say, each once."""
+    return list(dict.fromkeys(line.partition(GIVE)[2] for line in lines if GIVE in line))
 
 
 def spelled(way: str) -> str | None:

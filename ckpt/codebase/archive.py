@@ -12,7 +12,9 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +34,12 @@ _LEVEL = 1
 _FREE, _RATIO = 64 << 20, 100
 #: Larger files are not read as a whole.
 _WHOLE = 16 << 20
+#: What `zipfile` raises for a file that is damaged, encrypted (RuntimeError), or made in a way that it does not know. Each module that
+#: unpacks has an exception of its own; that of `lzma`, which not every Python has, is there when `zipfile` has found it.
+DAMAGE: tuple[type[Exception], ...] = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+DAMAGE += (sys.modules["lzma"].LZMAError,) if "lzma" in sys.modules else ()
+#: What reading the record raises: it may be no JSON.
+_UNREADABLE: tuple[type[Exception], ...] = (*DAMAGE, OSError, ValueError)
 MAIN = "__main__.py"
 SHEBANG = b"#!/usr/bin/env python3\n"
 
@@ -187,5 +195,5 @@ def read(path: str) -> Overview:
             return Overview(name=name_of(file), record=found if isinstance(found, dict) else {}, files=files)
     except FileNotFoundError as err:
         raise NotFoundError(f"There is no snapshot {path!r}.") from err
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, RecursionError) as err:
+    except _UNREADABLE as err:
         raise DamagedError(f"{path!r} cannot be read: {err}.") from err

@@ -13,7 +13,6 @@ import shutil
 import stat
 import time
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,7 +65,7 @@ def unpack(path: str | os.PathLike[str], *, max_bytes: int | None = None) -> Unp
                 _unpack_to(directory, zipped, entries)
     except FileNotFoundError as err:
         raise NotFoundError(f"There is no snapshot {path!r}.") from err
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:  # RuntimeError: encrypted
+    except archive.DAMAGE as err:
         raise DamagedError(f"{path!r} cannot be unpacked: {err}.") from err
     except OSError as err:
         raise CkptError(f"{path!r} cannot be unpacked: {err.strerror or err}.") from err

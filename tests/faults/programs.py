@@ -17,6 +17,7 @@ from ckpt._recording.ground import ground
 from ckpt._store import trust
 from ckpt._store.location import get_ckpt_dir
 from ckpt._store.store import Store
+from tests.recursion import near_the_end_of_the_stack
 
 #: Above both thresholds: a buffer that becomes an object, a stream that goes straight to a file.
 ARRAY = np.arange(20_000.0)
@@ -109,19 +110,7 @@ def fails() -> None:
 
 def dives() -> None:
     """Fail where the program's recursion has left thirty frames of the stack."""
-    left = 0
-
-    def dive() -> None:
-        nonlocal left
-        try:
-            dive()
-        except RecursionError:
-            left += 1
-            if left < 30:
-                raise
-            raises(inner, [1, 2])
-
-    dive()
+    near_the_end_of_the_stack(lambda: raises(inner, [1, 2]), frames=30)
 
 
 def handles() -> None:
